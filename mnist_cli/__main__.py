@@ -1,0 +1,71 @@
+"""The command `mnist`: what can be said at once is said here, without importing torch; the rest is in cli.py."""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+from mnist_cli import UserError, __version__
+
+SUBCOMMANDS = {
+    "fit": "train a network, then test the best checkpoint",
+    "validate": "evaluate a checkpoint on the validation split",
+    "test": "evaluate a checkpoint on the test set",
+    "predict": "write the digits that a checkpoint reads to a CSV file",
+}
+HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|FILE|RUN_DIRECTORY] [OPTION ...]
+
+Learn to read handwritten digits; a LightningCLI application.
+
+commands:
+{chr(10).join(f"  {name:<10} {text}" for name, text in SUBCOMMANDS.items())}
+
+options:
+  -h, --help   this text; after a command, all of its options
+  --version    the version
+
+examples:
+  mnist fit --config configs/default.yaml
+  mnist test --ckpt_path best
+  mnist predict --ckpt_path best --data.images my_digits.npy
+  mnist fit --config configs/default.yaml --print_config > mine.yaml"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mnist`.
+
+    Args:
+        argv: Arguments after the program's name; those of the process if None.
+
+    Returns:
+        Exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C; 143 after SIGTERM.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            print(HELP)
+            return 0 if args else 2
+        if args[0] == "--version":
+            print(f"mnist {__version__}")
+            return 0
+        if args[0] not in SUBCOMMANDS:
+            near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
+            raise UserError(f"there is no command '{args[0]}'; {hint}")
+        from mnist_cli.cli import run
+
+        return run(args)
+    except UserError as error:
+        if os.environ.get("MNIST_DEBUG") == "1":
+            raise
+        print(f"mnist: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""DigitCLI: binds data, model, trainer and callbacks to the subcommands, and knows which run is meant."""
+
+import argparse
+import copy
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import yaml
+from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from mnist_cli import UserError
+from mnist_cli.callbacks import DigitProgressBar, PredictionWriter
+from mnist_cli.checkpoints import RunCheckpoint, describe_checkpoint, read_checkpoint
+from mnist_cli.datamodule import DigitDataModule
+from mnist_cli.messages import explain, first_sentence, silence
+from mnist_cli.module import DigitModule
+from mnist_cli.networks import Network
+from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of
+
+# Callbacks and loggers of a default run; each is an option: `--early_stopping.patience 3`, `--checkpoint null`.
+DEFAULTS: dict[str, Any] = {
+    "trainer.max_epochs": 10,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.enable_model_summary": False,
+    "trainer.logger": [
+        {
+            "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": ".", "default_hp_metric": False},
+        },
+        {"class_path": "mnist_cli.callbacks.EpochCSVLogger"},
+    ],
+    "model.net": {"class_path": "mnist_cli.networks.MLP"},
+    "early_stopping": {
+        "class_path": "lightning.pytorch.callbacks.EarlyStopping",
+        "init_args": {"monitor": "val/loss", "patience": 5},
+    },
+    "checkpoint": {"class_path": "mnist_cli.checkpoints.RunCheckpoint"},
+    "predictions": {"class_path": "mnist_cli.callbacks.PredictionWriter"},
+}
+
+
+class DigitArgumentParser(LightningArgumentParser):
+    """Says what is wrong with an option in one sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        if not self.exit_on_error:  # a parser inside the parser, which adds where the option belongs
+            super().error(message, ex)
+        parsers = [
+            self,
+            *(p for action in self._actions if isinstance(action.choices, dict) for p in action.choices.values()),
+        ]
+        names = (name for parser in parsers for name in parser._option_string_actions)
+        options = [name.removeprefix("--") for name in names if name.startswith("--")]
+        raise UserError(explain(message, options, _class_names()))
+
+
+class DigitCLI(LightningCLI):
+    """LightningCLI that works with whole runs.
+
+    Args:
+        args: Subcommand and options.
+    """
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.run_directory: Run | None = None
+        self.best: RunCheckpoint | None = None
+        self.command, *options = args
+        try:
+            super().__init__(
+                DigitModule,
+                DigitDataModule,
+                save_config_callback=None,
+                seed_everything_default=42,
+                parser_class=DigitArgumentParser,
+                auto_configure_optimizers=False,
+                args=[self.command, *self._with_checkpoint(options)],
+            )
+        except (UserError, MisconfigurationException, OSError):
+            if self.run_directory:
+                self.run_directory.discard_if_empty()
+            raise
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
+        skipped = {"verbose", "weights_only", "return_predictions", "datamodule", "model", "dataloaders"}
+        return {self.command: skipped | {"train_dataloaders", "val_dataloaders"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(PredictionWriter, "predictions", subclass_mode=True, required=False)
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Whether fit ends with the test of the best checkpoint."
+        )
+        parser.set_defaults(DEFAULTS)
+
+    def _with_checkpoint(self, options: list[str]) -> list[str]:
+        """Put the settings of the run that is meant before the user's options, and the file it is after them."""
+        wanted, root = _wanted_checkpoint(options)
+        if wanted is None and self.command != "fit":
+            wanted = "best"
+        if wanted is None or {"-h", "--help"} & set(options):
+            self.checkpoint = None
+            return options
+        if _is_main_process():
+            # The processes that Lightning starts for DDP read the same options; the newest run may be another by then.
+            os.environ["MNIST_CHECKPOINT"] = str(find_checkpoint(wanted, root).absolute())
+        self.checkpoint = Path(os.environ["MNIST_CHECKPOINT"])
+        content = read_checkpoint(self.checkpoint)
+        run = run_of(self.checkpoint)
+        if self.command == "fit" and run:
+            settings = run.config.read_text()
+        else:
+            data = {**content["datamodule_hyper_parameters"], "images": None}
+            settings = yaml.safe_dump({"model": content["hyper_parameters"], "data": data})
+        if _is_main_process():
+            print(describe_checkpoint(self.checkpoint, content), file=sys.stderr)
+        return ["--config", settings, *options, "--ckpt_path", str(self.checkpoint)]
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning would let the checkpoint's settings win over the user's flags."""
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.command]
+        _check_accelerator(config.trainer.accelerator)
+        self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
+        dump = self._parser(self.command).dump(config, skip_none=False)
+        config = self.config[self.command]
+        if self.command != "fit":
+            config.trainer.logger = False
+            run = run_of(self.checkpoint) if self.checkpoint else None
+            if run and config.predictions and config.predictions.init_args.path is None:
+                config.predictions.init_args.path = str(run.path / "predictions.csv")
+        elif not config.trainer.fast_dev_run and _is_main_process():
+            self.run_directory = run = reserve_run(Path(config.trainer.default_root_dir or "."))
+            run.config.write_text(dump)
+            if config.checkpoint and config.checkpoint.init_args.get("dirpath") is None:
+                config.checkpoint.init_args.dirpath = str(run.checkpoints)
+            for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
+                _point_logger(logger, run)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+            raise UserError(f"these settings do not work: {first_sentence(error)}") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        config = {**self._get(self.config_init, "trainer"), **kwargs}
+        config["callbacks"] = list(config["callbacks"] or [])
+        if config["enable_progress_bar"] is not False and not any(
+            isinstance(c, ProgressBar) for c in config["callbacks"]
+        ):
+            config["callbacks"].append(DigitProgressBar(refresh_rate=20))
+        names = {"fit": ["early_stopping", "checkpoint"], "predict": ["predictions"]}.get(self.command, [])
+        callbacks = [self._get(self.config_init, name) for name in names]
+        if self.command == "fit" and config["enable_checkpointing"] is not False:
+            self.best = callbacks[1]
+            directory = str(self.run_directory.checkpoints) if self.run_directory else None
+            callbacks.append(RunCheckpoint(directory, filename="last", monitor=None))
+        elif self.command == "fit":
+            callbacks.pop()
+        return self._instantiate_trainer(config, [callback for callback in callbacks if callback])
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+    def before_fit(self) -> None:
+        parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        place = f"; run {self.run_directory.path}" if self.run_directory else ""
+        rank_zero_only(print)(f"{type(self.model.net).__name__} with {parameters:,} trainable parameters{place}")
+
+    def after_fit(self) -> None:
+        if not self.config[self.command].test_after_fit or self.config[self.command].trainer.fast_dev_run:
+            return
+        path = self.best.best_model_path if self.best else None
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a subcommand; what the libraries raise for a mistake of the user becomes a `UserError`.
+
+    Returns:
+        Exit status.
+    """
+    silence()
+    try:
+        DigitCLI(args)
+    except (MisconfigurationException, OSError) as error:
+        raise UserError(first_sentence(error)) from error
+    except SIGTERMException:
+        return 143
+    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1
+        return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
+    return 0
+
+
+def _wanted_checkpoint(options: list[str]) -> tuple[str | None, Path]:
+    """What --ckpt_path and --trainer.default_root_dir say, on the command line or in the user's YAML files."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    parser.add_argument("--trainer.default_root_dir", dest="root")
+    try:
+        flags, _ = parser.parse_known_args(options)
+    except argparse.ArgumentError:
+        return None, Path()  # the real parser says what is wrong
+    wanted, root = None, None
+    for config in flags.config:
+        settings = _read_settings(config)
+        wanted = settings.get("ckpt_path") or wanted
+        root = (settings.get("trainer") or {}).get("default_root_dir") or root
+    return flags.ckpt_path or wanted, Path(flags.root or root or ".")
+
+
+def _read_settings(config: str) -> dict[str, Any]:
+    """A user's YAML file.
+
+    Raises:
+        UserError: If it is missing or no YAML.
+    """
+    try:
+        settings = yaml.safe_load(Path(config).read_text())
+    except OSError as error:
+        raise UserError(f"--config {config}: {error.strerror}; give the path of a YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = (
+            f", line {error.problem_mark.line + 1}"
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
+            else ""
+        )
+        problem = getattr(error, "problem", None) or error
+        raise UserError(f"--config {config}{line}: this is no YAML ({problem}); correct the file.") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"--config {config} has no settings; `mnist fit --print_config` shows how such a file looks.")
+    return settings
+
+
+def _class_names() -> list[str]:
+    """What can be named without its module where a class is wanted."""
+    names: list[str] = []
+    bases: list[type] = [Network, Optimizer, LRScheduler, pl.Callback]
+    while bases:
+        found: list[type] = bases.pop().__subclasses__()
+        names += [cls.__name__ for cls in found]
+        bases += found
+    return names
+
+
+def _point_logger(logger: Namespace, run: Run) -> None:
+    """Let a logger that was given no place of its own write into the run directory."""
+    settings = logger.init_args
+    if logger.class_path.endswith(".TensorBoardLogger") and settings.version is None:
+        settings.save_dir, settings.name, settings.version = str(run.path.parent), "", run.path.name
+    elif logger.class_path.endswith(".EpochCSVLogger") and settings.path is None:
+        settings.path = str(run.metrics)
+
+
+def _is_main_process() -> bool:
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def _check_accelerator(accelerator: Any) -> None:
+    available = {"gpu": CUDAAccelerator.is_available() or MPSAccelerator.is_available()}
+    available |= {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
+    if not available.get(accelerator, True):
+        raise UserError(f"--trainer.accelerator {accelerator}: this machine has none; use cpu or auto.")

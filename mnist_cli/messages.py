@@ -1,0 +1,143 @@
+"""What the user gets to read: mistakes in one sentence, and silence about what concerns nobody."""
+
+import difflib
+import importlib
+import inspect
+import logging
+import re
+import warnings
+
+# What Lightning, torch and their dependencies say in vain, each with the reason why it is in vain here.
+_WARNINGS = (
+    # LightningCLI 2.6 calls what jsonargparse has renamed; both versions are bounded in pyproject.toml.
+    r"(?s).*(was deprecated in v4|JsonargparseDeprecationWarning)",
+    # torch 2.15 against Lightning 2.6: its use of torch's tree utilities, which a user cannot change.
+    r".*isinstance\(treespec, LeafSpec\).*",
+    # Digits in memory are handed over faster by the main process than by any number of workers (benchmarks/README.md).
+    r".*does not have many workers.*",
+    # One log entry every 50 steps is meant for longer epochs; metrics are logged once an epoch here anyway.
+    r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
+    # Those callbacks steer training; validate, test and predict do not train.
+    r".*callbacks used to create the checkpoint need to be provided.*",
+    # RunCheckpoint keeps its files in the run directory that was reserved for it, where config.yaml already is.
+    r".*Checkpoint directory .* exists and is not empty.*",
+)
+_LOG_LINES = (
+    "💡 Tip:",  # advertisement
+    "GPU available:",  # a default run takes what there is
+    "TPU available:",
+    "HPU available:",
+    "`Trainer.fit` stopped:",  # the progress bar and the curves show how long it ran
+    "Restoring states from",  # the command has named the checkpoint already
+    "Restored all states",
+    "Loaded model weights",
+    "Seed set to",  # it stands in config.yaml
+)
+
+
+def silence() -> None:
+    """Silence the messages above, and no others."""
+    for message in _WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        for logger in (logging.getLogger(name), *_children(name)):
+            logger.addFilter(_speaks_to_the_user)
+
+
+def _children(name: str) -> list[logging.Logger]:
+    return [logging.getLogger(child) for child in logging.root.manager.loggerDict if child.startswith(f"{name}.")]
+
+
+def _speaks_to_the_user(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_LOG_LINES)
+
+
+def first_sentence(error: BaseException) -> str:
+    """The gist of an exception that another library raised."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}); choose another place or free this one."
+    text = " ".join(str(error).split())
+    return re.split(r"(?<=[.!?]) ", text)[0] or type(error).__name__
+
+
+def explain(message: str, options: list[str], classes: list[str]) -> str:
+    """Turn jsonargparse's message into one sentence with the option, the value and the remedy.
+
+    Args:
+        message: Several lines, nested by indentation.
+        options: Names of all options, without their dashes.
+        classes: Names of classes that may be meant where a class is wanted.
+    """
+    if found := re.search(r"unrecognized arguments: *(\S*)", message):
+        unknown = found[1].split("=")[0]
+        return f"there is no option {unknown}; {_did_you_mean(unknown, [f'--{name}' for name in options])}"
+    if found := re.search(r"argument (--\S+): expected one argument", message):
+        return f"{found[1]} needs a value; `--help` shows which."
+    option = ".".join(re.findall(r"Parser key \"([^\"]+)\"", message))
+    if found := re.search(r"(?:accept option|Option) '([^']+)'", message):
+        unknown = ".".join(filter(None, (option, found[1])))
+        known = [f"{option}.{name}" for name in _arguments(message)] or options
+        return f"there is no setting {unknown}; {_did_you_mean(unknown, known)}"
+    value = _value(message)
+    expected, choices = _expected(message)
+    if not expected:
+        return f"{option}: {' '.join(message.split())}" if option else " ".join(message.split())
+    wants_class = "the name or path of a class" in expected
+    near = difflib.get_close_matches(str(value), classes if wants_class else choices, n=1)
+    return f"{option}: expected {' or '.join(expected)}, got '{value}'{f'; did you mean {near[0]}?' if near else '.'}"
+
+
+def _did_you_mean(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else "`--help` lists all of them."
+
+
+def _arguments(message: str) -> list[str]:
+    """Names of the arguments of the class that a message speaks of."""
+    found = re.search(r"class_path '([\w.]+)'", message)
+    if not found:
+        return []
+    module, _, name = found[1].rpartition(".")
+    return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+
+
+def _value(message: str) -> str:
+    """The value that was refused: the innermost that the message names."""
+    for pattern in (
+        r"Got value: (?!Namespace)(.*)",
+        r"val='(.*)'\)",
+        r"Given value: (.*?)(?:\. Got value: Namespace.*)?$",
+        r"Expected a path but (.*) either",
+        r"base 10: '(.*)'",
+        r": (\S+) does not conform",
+        r"could not convert string to float: '(.*)'",
+    ):
+        if found := re.search(pattern, message, re.MULTILINE):
+            return found[1]
+    return ""
+
+
+def _expected(message: str) -> tuple[list[str], list[str]]:
+    """What would have been accepted, in words, and the literal choices among it."""
+    expected, choices = [], []
+    for kind in re.findall(r"(?:Expected an? |Not of type )(.*)", message):
+        if found := re.match(r"typing.Literal\[(.*?)\]", kind):
+            literals = [literal.strip("' ") for literal in found[1].split(",")]
+            choices += literals
+            expected += literals
+        elif found := re.match(r"<class '(?:\w+\.)*(\w+)'>", kind):
+            expected.append("null" if found[1] == "NoneType" else found[1])
+        elif kind.startswith("dot import path"):
+            expected.append("the name or path of a class")
+        elif found := re.match(r"(\w+): (?:.*restriction (.*))?", kind):
+            expected.append(f"{_NUMBERS.get(found[1], found[1])}")
+    return list(dict.fromkeys(expected)), choices
+
+
+_NUMBERS = {
+    "PositiveInt": "a whole number of at least 1",
+    "NonNegativeInt": "a whole number of at least 0",
+    "PositiveFloat": "a number above 0",
+    "OpenUnitInterval": "a number between 0 and 1",
+    "ClosedUnitInterval": "a number from 0 to 1",
+}

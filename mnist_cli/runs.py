@@ -1,0 +1,134 @@
+"""The run directory: its layout, and which run is the newest. The only room that knows it.
+
+lightning_logs/version_7/
+    config.yaml             complete: `mnist fit --config` on it repeats the run
+    checkpoints/best.ckpt   monitored (val/loss by default), replaced in place
+    checkpoints/last.ckpt   every epoch, unmonitored
+    metrics.csv             a row an epoch; the test row last
+    events.out.tfevents.*   TensorBoard
+    figures/*.png           what the run looks like
+    test.json               the newest evaluation on the test set (validate.json: on the validation split)
+    predictions.csv         the newest predictions
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnist_cli import UserError
+
+RUNS = "lightning_logs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run and what it left.
+
+    Attributes:
+        path: The run directory.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    def checkpoint(self, name: str) -> Path:
+        """The file of the checkpoint `best` or `last`."""
+        return self.checkpoints / f"{name}.ckpt"
+
+    def discard_if_empty(self) -> None:
+        """Remove the directory of a run that ended before its first checkpoint."""
+        if not any(self.checkpoints.glob("*.ckpt")):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def reserve_run(root: Path) -> Run:
+    """Make the next free run directory; two processes at once never get the same one.
+
+    Args:
+        root: Folder that holds, or is to hold, `lightning_logs`.
+
+    Raises:
+        UserError: If the directory cannot be made.
+    """
+    logs = root / RUNS
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        number = max(_numbers(logs), default=-1) + 1
+        while True:
+            try:
+                (logs / f"version_{number}").mkdir()  # fails where another process was faster
+            except FileExistsError:
+                number += 1
+            else:
+                return Run(logs / f"version_{number}")
+    except OSError as error:
+        raise UserError(
+            f"no run directory can be made in {logs} ({error.strerror}); "
+            "choose another place with --trainer.default_root_dir."
+        ) from error
+
+
+def find_checkpoint(wanted: str, root: Path) -> Path:
+    """Turn what the user gave for `--ckpt_path` into a file.
+
+    Args:
+        wanted: `best` or `last` (of the newest run that has one), a checkpoint file, or a run directory (its best).
+        root: Folder that holds `lightning_logs`.
+
+    Raises:
+        UserError: If there is no such checkpoint.
+    """
+    if wanted in ("best", "last"):
+        logs = root / RUNS
+        for number in sorted(_numbers(logs), reverse=True):
+            file = Run(logs / f"version_{number}").checkpoint(wanted)
+            if file.is_file():
+                return file
+        raise UserError(
+            f"--ckpt_path {wanted}: no run in {logs} has a checkpoint; "
+            "train one with `mnist fit --config configs/default.yaml`, or give a checkpoint file or a run directory."
+        )
+    path = Path(wanted)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        for file in (
+            Run(path).checkpoint("best"),
+            Run(path).checkpoint("last"),
+            path / "best.ckpt",
+            path / "last.ckpt",
+        ):
+            if file.is_file():
+                return file
+        raise UserError(
+            f"--ckpt_path {wanted}: the directory has no checkpoints/best.ckpt; give a run directory or a file."
+        )
+    raise UserError(
+        f"--ckpt_path {wanted}: there is no such file; give best, last, a checkpoint file or a run directory."
+    )
+
+
+def run_of(checkpoint: Path) -> Run | None:
+    """The run that a checkpoint lies in, or None for a file that stands alone."""
+    run = Run(checkpoint.absolute().parent.parent)
+    return run if run.config.is_file() else None
+
+
+def _numbers(logs: Path) -> list[int]:
+    names = (path.name.removeprefix("version_") for path in logs.glob("version_*"))
+    return [int(name) for name in names if name.isdecimal()]
