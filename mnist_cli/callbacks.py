@@ -1,68 +1,228 @@
-"""What happens beside the training: progress, the table of metrics, predictions."""
+"""What a run shows: figures in its directory and in TensorBoard, batches in TensorBoard, predictions as CSV."""
 
 import csv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import torch.distributed as dist
-from lightning.pytorch.callbacks import Callback, RichProgressBar
-from lightning.pytorch.loggers.logger import Logger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from mnist_cli.sources import NUM_CLASSES
+from mnist_cli.datamodule import to_floats
+from mnist_cli.evaluation import OutputCollector, gather
+from mnist_cli.sources import NUM_CLASSES, class_names
+
+_SHOWN = 64  # images of a batch that TensorBoard shows: the quick start's batch
 
 
-class DigitProgressBar(RichProgressBar):
-    """Lightning's bar without the version number, which the run directory has."""
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        metrics = super().get_metrics(trainer, pl_module)
-        return {name: value for name, value in metrics.items() if name != "v_num"}
+def _tensorboard(trainer: pl.Trainer) -> Any:
+    """TensorBoard's SummaryWriter, or None if the run has no TensorBoardLogger."""
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    return loggers[0].experiment if loggers and trainer.is_global_zero else None
 
 
-class EpochCSVLogger(Logger):
-    """metrics.csv with a row an epoch, and a last row for the test; values of single steps stay out.
+class Figures(OutputCollector):
+    """Draws samples, curves, and for a test or validation confusions, galleries and calibration.
 
     Args:
-        path: The file; by default metrics.csv in the run directory.
+        dirpath: Folder of the PNG files; by default `figures` in the run directory.
+        name: What the file names of an evaluation begin with; by default test or validate. An evaluation replaces the
+            figures of an earlier one of the same name.
+        per_class: Images per class among the samples.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, dirpath: str | None = None, name: str | None = None, per_class: int = 8) -> None:
         super().__init__()
-        self._path = Path(path or "metrics.csv")
-        self._rows: dict[str, dict[str, Any]] = {}
+        self.dirpath = dirpath
+        self.name = name
+        self.per_class = per_class
+        self.history: dict[int, dict[str, float]] = {}
 
-    @property
-    def name(self) -> str:
-        return "csv"
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.dirpath and trainer.is_global_zero:
+            self._draw_samples(trainer)
 
-    @property
-    def version(self) -> str:
-        return ""
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._record(trainer, trainer.current_epoch - 1)
 
-    @property
-    def save_dir(self) -> str:
-        return str(self._path.parent)
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if not trainer.validating:  # before the end of an epoch its training metrics are those of the one before
+            self._record(trainer, trainer.current_epoch)
+        checkpoint["history"] = self.history
 
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        metrics = {name: value for name, value in metrics.items() if not name.endswith("_step")}
-        if not metrics.keys() - {"epoch"}:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.history = checkpoint.get("history", {})
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._record(trainer, trainer.current_epoch - 1)
+        self._draw_curves(trainer)
+        self._log_hyperparameters(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._draw_curves(trainer)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+        self._draw_evaluation(trainer, "test", data.test_set.images)
+        self._log_hyperparameters(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+            self._draw_evaluation(trainer, "validate", data.val_set.images)
+
+    def _record(self, trainer: pl.Trainer, epoch: int) -> None:
+        names = ("train/loss", "train/acc", "val/loss", "val/acc")
+        metrics = {name: trainer.callback_metrics[name].item() for name in names if name in trainer.callback_metrics}
+        if metrics and epoch >= 0:
+            self.history[epoch] = {"epoch": epoch, **metrics}
+
+    def _draw_samples(self, trainer: pl.Trainer) -> None:
+        from mnist_cli.figures import samples_figure
+
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+        digits = data.train_set
+        first = torch.cat([(digits.labels == k).nonzero()[: self.per_class, 0] for k in range(NUM_CLASSES)])
+        images = to_floats(digits.images[first])
+        augmented = None
+        if data.augment:
+            with torch.random.fork_rng():  # the run goes on with the random numbers that it would have without figures
+                augmented = data.augment(images).squeeze(1).numpy()
+        labels = digits.labels[first].numpy()
+        names = class_names(data.dataset)
+        draw = partial(samples_figure, augmented=augmented, per_class=self.per_class, class_names=names)
+        self._save(trainer, "samples", partial(draw, images.squeeze(1).numpy(), labels))
+
+    def _draw_curves(self, trainer: pl.Trainer) -> None:
+        if not self.history or not self.dirpath or not trainer.is_global_zero:
             return
-        row = "test" if any(name.startswith("test/") for name in metrics) else str(metrics["epoch"])
-        self._rows.setdefault(row, {}).update(metrics, step=step)
-        names = ("epoch", "step", *sorted({name for row in self._rows.values() for name in row} - {"epoch", "step"}))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self._rows.values())
+        from mnist_cli.figures import curves_figure
 
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml has them all."""
+        rows = [self.history[epoch] for epoch in sorted(self.history)]
+        self._save(trainer, "curves", partial(curves_figure, rows, best_epoch=self._best_epoch(trainer)))
+
+    def _best_epoch(self, trainer: pl.Trainer) -> int | None:
+        monitor = getattr(trainer.checkpoint_callback, "monitor", None) or "val/loss"
+        sign = -1 if getattr(trainer.checkpoint_callback, "mode", "min") == "max" else 1
+        scores = {epoch: sign * row[monitor] for epoch, row in self.history.items() if monitor in row}
+        return min(scores, key=scores.__getitem__) if scores else None
+
+    def _draw_evaluation(self, trainer: pl.Trainer, stage: str, images_u8: Tensor) -> None:
+        tensors = self.take()
+        if not self.dirpath or not trainer.is_global_zero:
+            return
+        from mnist_cli import figures
+
+        probabilities, labels = (tensor.numpy() for tensor in tensors)
+        images = images_u8[: len(labels)].squeeze(1).numpy()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+        names = class_names(data.dataset)
+        predicted = probabilities.argmax(1)
+        counts = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
+        counts.index_put_((tensors[1], torch.from_numpy(predicted)), torch.tensor(1), accumulate=True)
+        save = partial(self._save, trainer)
+        prefix = self.name or stage
+        save(f"{prefix}-confusion", partial(figures.confusion_figure, counts.numpy(), class_names=names))
+        galleries = {
+            "correct": (figures.correct_order(labels, probabilities), "Correct, the least certain first"),
+            "misclassified": (
+                figures.misclassified_order(labels, probabilities),
+                "Misclassified, the most certain first",
+            ),
+        }
+        for kind, (order, title) in galleries.items():
+            chosen = (images[order], labels[order], probabilities[order])
+            save(f"{prefix}-{kind}", partial(figures.gallery_figure, *chosen, title=title, class_names=names))
+        confidences = probabilities.max(1)
+        save(f"{prefix}-calibration", partial(figures.calibration_figure, confidences, predicted == labels))
+
+    def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any]) -> None:
+        """Render once, for the PNG file and for TensorBoard."""
+        import numpy as np
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from PIL import Image
+
+        canvas: Any = FigureCanvasAgg(draw())
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        path = Path(str(self.dirpath)) / f"{name}.png"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+        except OSError as error:
+            rank_zero_warn(
+                f"{path} cannot be written ({error.strerror or error}); the run goes on without this figure."
+            )
+        if writer := _tensorboard(trainer):
+            writer.add_image(f"figures/{name}", pixels, trainer.global_step, dataformats="HWC")
+
+    def _log_hyperparameters(self, trainer: pl.Trainer) -> None:
+        """Hyperparameters and final metrics, for TensorBoard's HPARAMS tab."""
+        best = self._best_epoch(trainer)
+        final = {f"final/{k}": v for k, v in self.history.get(-1 if best is None else best, {}).items() if "/" in k}
+        final |= {f"final/{k}": v.item() for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(dict(logger.hparams), final)
+
+
+class BatchLog(Callback):
+    """Writes one batch an epoch into TensorBoard: the images as the network sees them, their labels and its answers.
+
+    Tags are those of the Lightning quick start: train/inputs, train/targets, train/preds, and so for val and test.
+    """
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0 and _tensorboard(trainer):
+            pl_module.eval()
+            with torch.no_grad():
+                logits = pl_module(batch[0][:_SHOWN])
+            pl_module.train()
+            self._log(trainer, "train", batch, logits)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx == 0:
+            self._log(trainer, "val", batch, outputs)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx == 0:
+            self._log(trainer, "test", batch, outputs)
+
+    def _log(self, trainer: pl.Trainer, stage: str, batch: tuple[Tensor, Tensor], logits: Tensor) -> None:
+        writer = _tensorboard(trainer)
+        if writer is None or trainer.sanity_checking:
+            return
+        images, labels = batch[0][:_SHOWN], batch[1][:_SHOWN]
+        writer.add_images(f"{stage}/inputs", images.float().clamp(0, 1), trainer.current_epoch)
+        writer.add_text(f"{stage}/targets", str(labels.tolist()), trainer.current_epoch)
+        writer.add_text(f"{stage}/preds", str(logits[:_SHOWN].argmax(1).tolist()), trainer.current_epoch)
 
 
 class PredictionWriter(Callback):
@@ -88,27 +248,16 @@ class PredictionWriter(Callback):
         self._batches.append((batch[1].cpu(), outputs.cpu()))
 
     def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        indices, probabilities = (torch.cat(parts) for parts in gather(self._batches))
-        self._batches.clear()
+        batches, self._batches = self._batches, []
+        indices, probabilities = gather(batches)
         if not trainer.is_global_zero:
             return
-        order = indices.argsort()
         path = Path(self.path or "predictions.csv")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["index", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES))])
-            for index, row in zip(indices[order].tolist(), probabilities[order].tolist(), strict=True):
+            for index, row in zip(indices.tolist(), probabilities.tolist(), strict=True):
                 best = max(range(NUM_CLASSES), key=row.__getitem__)
                 writer.writerow([index, best, f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)])
         print(f"{len(indices):,} predictions are in {path}")
-
-
-def gather(batches: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
-    """The first and the second tensors of all batches, of all processes."""
-    parts = [batches]
-    if dist.is_available() and dist.is_initialized():
-        parts = [[] for _ in range(dist.get_world_size())]
-        dist.all_gather_object(parts, batches)
-    first, second = zip(*(batch for part in parts for batch in part), strict=True)
-    return list(first), list(second)

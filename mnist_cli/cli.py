@@ -1,6 +1,5 @@
 """DigitCLI: binds data, model, trainer and callbacks to the subcommands, and knows which run is meant."""
 
-import argparse
 import copy
 import os
 import sys
@@ -21,13 +20,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_cli import UserError
-from mnist_cli.callbacks import DigitProgressBar, PredictionWriter
+from mnist_cli.callbacks import BatchLog, Figures, PredictionWriter
 from mnist_cli.checkpoints import RunCheckpoint, describe_checkpoint, read_checkpoint
 from mnist_cli.datamodule import DigitDataModule
+from mnist_cli.evaluation import Evaluation
+from mnist_cli.loggers import DigitProgressBar
 from mnist_cli.messages import explain, first_sentence, silence
 from mnist_cli.module import DigitModule
 from mnist_cli.networks import Network
-from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of
+from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of, wanted_checkpoint
 
 # Callbacks and loggers of a default run; each is an option: `--early_stopping.patience 3`, `--checkpoint null`.
 DEFAULTS: dict[str, Any] = {
@@ -39,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
             "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
             "init_args": {"save_dir": ".", "default_hp_metric": False},
         },
-        {"class_path": "mnist_cli.callbacks.EpochCSVLogger"},
+        {"class_path": "mnist_cli.loggers.EpochCSVLogger"},
     ],
     "model.net": {"class_path": "mnist_cli.networks.MLP"},
     "early_stopping": {
@@ -47,7 +48,27 @@ DEFAULTS: dict[str, Any] = {
         "init_args": {"monitor": "val/loss", "patience": 5},
     },
     "checkpoint": {"class_path": "mnist_cli.checkpoints.RunCheckpoint"},
+    "evaluation": {"class_path": "mnist_cli.evaluation.Evaluation"},
+    "figures": {"class_path": "mnist_cli.callbacks.Figures"},
+    "batch_log": {"class_path": "mnist_cli.callbacks.BatchLog"},
     "predictions": {"class_path": "mnist_cli.callbacks.PredictionWriter"},
+}
+
+
+CALLBACKS: dict[str, type[pl.Callback]] = {
+    "early_stopping": EarlyStopping,
+    "evaluation": Evaluation,
+    "figures": Figures,
+    "batch_log": BatchLog,
+    "predictions": PredictionWriter,
+    "checkpoint": RunCheckpoint,
+}
+# Which of them a command uses; the others accept the options of the same file all the same.
+USED = {
+    "fit": ("early_stopping", "evaluation", "figures", "batch_log", "checkpoint"),
+    "validate": ("evaluation", "figures"),
+    "test": ("evaluation", "figures"),
+    "predict": ("predictions",),
 }
 
 
@@ -101,9 +122,8 @@ class DigitCLI(LightningCLI):
         return {self.command: skipped | {"train_dataloaders", "val_dataloaders"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping", subclass_mode=True, required=False)
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint", subclass_mode=True, required=False)
-        parser.add_lightning_class_args(PredictionWriter, "predictions", subclass_mode=True, required=False)
+        for name, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, name, subclass_mode=True, required=False)
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with the test of the best checkpoint."
         )
@@ -111,7 +131,7 @@ class DigitCLI(LightningCLI):
 
     def _with_checkpoint(self, options: list[str]) -> list[str]:
         """Put the settings of the run that is meant before the user's options, and the file it is after them."""
-        wanted, root = _wanted_checkpoint(options)
+        wanted, root = wanted_checkpoint(options)
         if wanted is None and self.command != "fit":
             wanted = "best"
         if wanted is None or {"-h", "--help"} & set(options):
@@ -146,16 +166,14 @@ class DigitCLI(LightningCLI):
         config = self.config[self.command]
         if self.command != "fit":
             config.trainer.logger = False
-            run = run_of(self.checkpoint) if self.checkpoint else None
-            if run and config.predictions and config.predictions.init_args.path is None:
-                config.predictions.init_args.path = str(run.path / "predictions.csv")
+            assert self.checkpoint is not None
+            _set_places(config, run_of(self.checkpoint) or Run(self.checkpoint.parent))
         elif not config.trainer.fast_dev_run and _is_main_process():
-            self.run_directory = run = reserve_run(Path(config.trainer.default_root_dir or "."))
-            run.config.write_text(dump)
-            if config.checkpoint and config.checkpoint.init_args.get("dirpath") is None:
-                config.checkpoint.init_args.dirpath = str(run.checkpoints)
-            for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
-                _point_logger(logger, run)
+            if config.trainer.logger is True:
+                config.trainer.logger = self._parser(self.command).get_default("trainer.logger")
+            self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
+            self.run_directory.config.write_text(dump)
+            _set_places(config, self.run_directory)
 
     def instantiate_classes(self) -> None:
         try:
@@ -170,18 +188,24 @@ class DigitCLI(LightningCLI):
             isinstance(c, ProgressBar) for c in config["callbacks"]
         ):
             config["callbacks"].append(DigitProgressBar(refresh_rate=20))
-        names = {"fit": ["early_stopping", "checkpoint"], "predict": ["predictions"]}.get(self.command, [])
-        callbacks = [self._get(self.config_init, name) for name in names]
+        names = [name for name in USED[self.command] if self._get(self.config_init, name)]
+        if self.command == "fit" and config["enable_checkpointing"] is False:
+            names.remove("checkpoint")
+        callbacks = {name: self._get(self.config_init, name) for name in names}
+        self.best = callbacks.get("checkpoint")
         if self.command == "fit" and config["enable_checkpointing"] is not False:
-            self.best = callbacks[1]
             directory = str(self.run_directory.checkpoints) if self.run_directory else None
-            callbacks.append(RunCheckpoint(directory, filename="last", monitor=None))
-        elif self.command == "fit":
-            callbacks.pop()
-        return self._instantiate_trainer(config, [callback for callback in callbacks if callback])
+            callbacks["last"] = RunCheckpoint(directory, filename="last", monitor=None)
+        return self._instantiate_trainer(config, list(callbacks.values()))
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return kwargs | ({"verbose": self._verbose} if subcommand in ("validate", "test") else {})
+
+    @property
+    def _verbose(self) -> bool:
+        """Whether Lightning prints its own table: where ours is switched off."""
+        return not self.config[self.command].evaluation
 
     def before_fit(self) -> None:
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -192,7 +216,9 @@ class DigitCLI(LightningCLI):
         if not self.config[self.command].test_after_fit or self.config[self.command].trainer.fast_dev_run:
             return
         path = self.best.best_model_path if self.best else None
-        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True)
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
+        )
 
 
 def run(args: Sequence[str]) -> int:
@@ -213,47 +239,6 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def _wanted_checkpoint(options: list[str]) -> tuple[str | None, Path]:
-    """What --ckpt_path and --trainer.default_root_dir say, on the command line or in the user's YAML files."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append", default=[])
-    parser.add_argument("--ckpt_path")
-    parser.add_argument("--trainer.default_root_dir", dest="root")
-    try:
-        flags, _ = parser.parse_known_args(options)
-    except argparse.ArgumentError:
-        return None, Path()  # the real parser says what is wrong
-    wanted, root = None, None
-    for config in flags.config:
-        settings = _read_settings(config)
-        wanted = settings.get("ckpt_path") or wanted
-        root = (settings.get("trainer") or {}).get("default_root_dir") or root
-    return flags.ckpt_path or wanted, Path(flags.root or root or ".")
-
-
-def _read_settings(config: str) -> dict[str, Any]:
-    """A user's YAML file.
-
-    Raises:
-        UserError: If it is missing or no YAML.
-    """
-    try:
-        settings = yaml.safe_load(Path(config).read_text())
-    except OSError as error:
-        raise UserError(f"--config {config}: {error.strerror}; give the path of a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = (
-            f", line {error.problem_mark.line + 1}"
-            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
-            else ""
-        )
-        problem = getattr(error, "problem", None) or error
-        raise UserError(f"--config {config}{line}: this is no YAML ({problem}); correct the file.") from error
-    if not isinstance(settings, dict):
-        raise UserError(f"--config {config} has no settings; `mnist fit --print_config` shows how such a file looks.")
-    return settings
-
-
 def _class_names() -> list[str]:
     """What can be named without its module where a class is wanted."""
     names: list[str] = []
@@ -265,13 +250,24 @@ def _class_names() -> list[str]:
     return names
 
 
-def _point_logger(logger: Namespace, run: Run) -> None:
-    """Let a logger that was given no place of its own write into the run directory."""
-    settings = logger.init_args
-    if logger.class_path.endswith(".TensorBoardLogger") and settings.version is None:
-        settings.save_dir, settings.name, settings.version = str(run.path.parent), "", run.path.name
-    elif logger.class_path.endswith(".EpochCSVLogger") and settings.path is None:
-        settings.path = str(run.metrics)
+def _set_places(config: Namespace, run: Run) -> None:
+    """Let everything that was given no place of its own write into the run directory."""
+    places = {
+        "checkpoint": {"dirpath": run.checkpoints},
+        "evaluation": {"dirpath": run.path},
+        "figures": {"dirpath": run.figures, "name": config.evaluation and config.evaluation.init_args.name},
+        "predictions": {"path": run.predictions},
+    }
+    for callback, arguments in places.items():
+        for name, place in arguments.items():
+            if config[callback] and config[callback].init_args.get(name) is None:
+                config[callback].init_args[name] = place and str(place)
+    for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
+        settings = logger.init_args
+        if logger.class_path.endswith(".TensorBoardLogger") and settings.version is None:
+            settings.save_dir, settings.name, settings.version = str(run.path.parent), "", run.path.name
+        elif logger.class_path.endswith(".EpochCSVLogger") and settings.path is None:
+            settings.path = str(run.metrics)
 
 
 def _is_main_process() -> bool:

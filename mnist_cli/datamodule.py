@@ -11,8 +11,9 @@ from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADER
 from torch import Tensor, nn
 from torch.utils.data import random_split
 
+from mnist_cli.arrays import read_images
 from mnist_cli.batches import DigitBatches, make_loader
-from mnist_cli.sources import prepare_digits, read_digits, read_images
+from mnist_cli.sources import prepare_digits, read_digits
 
 
 class DigitDataModule(pl.LightningDataModule):

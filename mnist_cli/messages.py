@@ -28,6 +28,7 @@ _LOG_LINES = (
     "TPU available:",
     "HPU available:",
     "`Trainer.fit` stopped:",  # the progress bar and the curves show how long it ran
+    "Loading `train_dataloader` to estimate",  # so that a scheduler can span the run
     "Restoring states from",  # the command has named the checkpoint already
     "Restored all states",
     "Loaded model weights",
@@ -88,7 +89,8 @@ def explain(message: str, options: list[str], classes: list[str]) -> str:
 
 
 def _did_you_mean(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
+    longer = [option for option in names if option.startswith(name)]
+    near = longer or difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}?" if near else "`--help` lists all of them."
 
 

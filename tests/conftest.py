@@ -1,0 +1,57 @@
+"""One small trained run on real digits, and the command line as a function."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mnist_cli.__main__ import main
+from mnist_cli.sources import prepare_digits, read_digits
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+# A tenth of an epoch of the 60,000, then a test on all 10,000: enough to read most digits.
+SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "40", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Real MNIST, unpacked once for all tests."""
+    folder = str(tmp_path_factory.mktemp("data"))
+    prepare_digits("MNIST", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def test_digits(data_dir: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return read_digits("MNIST", data_dir, train=False)
+
+
+@pytest.fixture
+def mnist(monkeypatch: pytest.MonkeyPatch, data_dir: str) -> Callable[..., int]:
+    """Runs `mnist` in this process; options that the test does not care about are kept short."""
+    monkeypatch.setattr(sys, "argv", ["mnist"])
+
+    def run(*args: str) -> int:
+        options = list(args)
+        if "--config" not in options or "fit" in options:
+            options += ["--data.data_dir", data_dir]
+        return main(options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Path:
+    """Working directory with one finished run of two short epochs, lightning_logs/version_0."""
+    folder = tmp_path_factory.mktemp("trained")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["fit", *SHORT, "--trainer.max_epochs", "2", "--data.data_dir", data_dir]) == 0
+    finally:
+        os.chdir(before)
+    return folder

@@ -1,0 +1,271 @@
+"""The application through its front door: real digits in, files out."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import SHORT
+
+from mnist_cli import __version__
+from mnist_cli.__main__ import HELP, SUBCOMMANDS
+
+
+@pytest.fixture
+def workplace(trained, tmp_path, monkeypatch):
+    """A copy of the finished run to work on."""
+    shutil.copytree(trained / "lightning_logs", tmp_path / "lightning_logs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows(path):
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def metrics(run="lightning_logs/version_0"):
+    return rows(f"{run}/metrics.csv")
+
+
+def test_a_run_directory_explains_itself(trained):
+    run = trained / "lightning_logs" / "version_0"
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+
+
+def test_metrics_have_a_row_an_epoch_and_the_test_last(trained):
+    first, second, test = metrics(trained / "lightning_logs" / "version_0")
+    for row in (first, second):
+        assert all(float(row[name]) > 0 for name in ("train/loss", "train/acc", "val/loss", "val/acc", "lr"))
+    assert float(test["test/acc"]) > 0.8
+    assert float(test["test/loss"]) > 0
+
+
+def test_nothing_in_a_checkpoint_is_executable(trained):
+    content = torch.load(trained / "lightning_logs/version_0/checkpoints/best.ckpt", weights_only=True)
+    assert content["hyper_parameters"]["net"]["class_path"] == "mnist_cli.networks.MLP"
+    assert content["datamodule_hyper_parameters"]["dataset"] == "MNIST"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["best", "last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"]
+)
+def test_a_new_process_tests_what_is_meant(workplace, mnist, capfd, wanted):
+    assert mnist("test", "--ckpt_path", wanted) == 0
+    out, err = capfd.readouterr()
+    assert "of run version_0, after epoch 2" in err
+    assert ("val/loss" in err) == ("last" not in wanted)
+    assert (
+        f"{100 * float(metrics()[-1]['test/acc']):.2f}" in out.replace(f"{float(metrics()[-1]['test/acc']):.4f}", "")
+        or "test/acc" in out
+    )
+
+
+def test_validate_repeats_the_figures_of_the_fit(workplace, capfd, mnist):
+    assert mnist("validate", "--ckpt_path", "best") == 0
+    assert metrics()[1]["val/acc"][:6] in capfd.readouterr().out
+
+
+def test_the_seed_and_the_settings_repeat_a_run_exactly(workplace, mnist):
+    assert mnist("fit", "--config", "lightning_logs/version_0/config.yaml") == 0
+    assert metrics("lightning_logs/version_1") == metrics("lightning_logs/version_0")
+
+
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    options = [
+        *SHORT,
+        "--model.net.dropout=0.3",
+        "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0}}]",
+        "--trainer.limit_val_batches=2",
+        "--test_after_fit=false",
+    ]
+    assert mnist("fit", *options, "--trainer.max_epochs", "4") == 0
+    assert mnist("fit", *options, "--trainer.max_epochs", "2") == 0
+    assert mnist("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4") == 0
+    whole, resumed = metrics("lightning_logs/version_0"), metrics("lightning_logs/version_2")
+    assert resumed[-2:] == whole[-2:]
+    best = [torch.load(f"lightning_logs/version_{n}/checkpoints/best.ckpt", weights_only=True) for n in (0, 2)]
+    for name, weights in best[0]["state_dict"].items():
+        assert torch.equal(weights, best[1]["state_dict"][name])
+
+
+def test_a_resumed_run_keeps_the_best_checkpoint_so_far(workplace, mnist):
+    before = Path("lightning_logs/version_0/checkpoints/best.ckpt").read_bytes()
+    ruin = ["--model.optimizer.lr=50", "--trainer.max_epochs=3", "--test_after_fit=false"]
+    Path("elsewhere").mkdir()
+    shutil.move("lightning_logs/version_0", "elsewhere/moved")
+    assert mnist("fit", "--ckpt_path", "elsewhere/moved/checkpoints/last.ckpt", *ruin) == 0
+    assert Path("elsewhere/moved/checkpoints/best.ckpt").read_bytes() == before
+    kept = torch.load("lightning_logs/version_0/checkpoints/best.ckpt", weights_only=True)
+    assert kept["epoch"] == 1
+
+
+def test_flags_win_over_the_settings_of_the_run(workplace, mnist, capfd):
+    assert mnist("test", "--ckpt_path", "best", "--model.loss", "mse") == 0
+    assert float(metrics()[-1]["test/loss"]) > 0.1
+    assert "0.0" in capfd.readouterr().out
+
+
+def test_a_convolutional_run_is_tested_as_one_on_its_own_data(tmp_path, monkeypatch, mnist, test_digits, capfd):
+    monkeypatch.chdir(tmp_path)
+    images, labels = (tensor[:300].numpy() for tensor in test_digits)
+    np.savez("three_hundred.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert (
+        mnist("fit", *SHORT, "--model.net", "CNN", "--model.net.channels", "[4]", "--data.dataset", "three_hundred.npz")
+        == 0
+    )
+    shutil.move("lightning_logs/version_0", "moved")
+    capfd.readouterr()
+    assert mnist("predict", "--ckpt_path", "moved") == 0
+    assert len(rows("moved/predictions.csv")) == 300
+
+
+def test_predictions_agree_with_the_test(workplace, mnist, test_digits):
+    assert mnist("predict", "--ckpt_path", "best") == 0
+    table = rows("lightning_logs/version_0/predictions.csv")
+    digits = [int(row["digit"]) for row in table]
+    accuracy = np.mean(np.array(digits) == test_digits[1].numpy())
+    assert accuracy == pytest.approx(float(metrics()[-1]["test/acc"]), abs=1e-6)
+    for row in table[:100]:
+        probabilities = [float(row[f"p{digit}"]) for digit in range(10)]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert float(row["probability"]) == max(probabilities) == probabilities[int(row["digit"])]
+
+
+def test_images_of_a_numpy_file_are_predicted_where_the_user_wants(workplace, mnist, test_digits, capfd):
+    np.save("mine.npy", test_digits[0][:7].numpy() / 255)
+    assert mnist("predict", "--data.images", "mine.npy", "--predictions.path", "out/mine.csv") == 0
+    assert "7 predictions are in out/mine.csv" in capfd.readouterr().out
+    mine, _ = rows("out/mine.csv"), mnist("predict")
+    assert mine == rows("lightning_logs/version_0/predictions.csv")[:7]
+
+
+def test_printed_settings_are_complete_and_run(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--print_config") == 0
+    text = capfd.readouterr().out
+    settings = yaml.safe_load(text)
+    assert settings["early_stopping"]["init_args"]["monitor"] == "val/loss"
+    assert settings["model"]["net"]["init_args"]["hidden_sizes"] == [256, 512]
+    Path("mine.yaml").write_text(text)
+    assert mnist("fit", "--config", "mine.yaml", "--trainer.fast_dev_run", "true") == 0
+    assert not Path("lightning_logs").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--early_stopping=null", "--checkpoint=null", "--trainer.logger=false", "--trainer.enable_checkpointing=false"],
+)
+def test_each_default_can_be_switched_off(tmp_path, monkeypatch, mnist, option):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=1", option) == 0
+    assert Path("lightning_logs/version_0/config.yaml").exists()
+    assert Path("lightning_logs/version_0/metrics.csv").exists() == ("logger" not in option)
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    options = [
+        "--trainer.max_epochs=9",
+        "--early_stopping.patience=1",
+        "--model.optimizer.lr=0",
+        "--test_after_fit=false",
+    ]
+    assert mnist("fit", *SHORT, *options) == 0
+    assert len(metrics()) == 2
+
+
+def test_every_option_of_the_seed_has_its_flag(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    options = [
+        *("--trainer.max_epochs", "3", "--data.batch_size", "32", "--model.net.hidden_sizes", "[64, 32]"),
+        *(
+            "--model.net.activation",
+            "sigmoid",
+            "--model.loss",
+            "mse",
+            "--model.optimizer",
+            "SGD",
+            "--model.optimizer.lr",
+            "0.1",
+        ),
+    ]
+    assert mnist("fit", *options, "--print_config") == 0
+    settings = yaml.safe_load(capfd.readouterr().out)
+    assert settings["trainer"]["max_epochs"] == 3
+    assert settings["data"]["batch_size"] == 32
+    assert settings["model"]["net"]["init_args"]["activation"] == "sigmoid"
+    assert settings["model"]["loss"] == "mse"
+    assert settings["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
+
+
+def test_the_number_of_trainable_parameters_is_printed(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--model.net.hidden_sizes=[128, 64]", "--trainer.fast_dev_run=true") == 0
+    assert "109,386 trainable parameters" in capfd.readouterr().out
+
+
+def test_the_installed_command_prints_no_warning_and_no_advertisement(tmp_path, data_dir):
+    command = [Path(sys.executable).parent / "mnist", "fit", *SHORT, "--data.data_dir", data_dir]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "337,674 trainable parameters" in done.stdout
+    module = [sys.executable, "-m", "mnist_cli", "validate"]
+    again = subprocess.run(module, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert again.stderr.count("\n") == 1
+    assert again.stderr.startswith("Checkpoint lightning_logs/version_0/checkpoints/best.ckpt")
+
+
+def test_two_processes_are_one_process(workplace, data_dir):
+    """DDP on two CPUs: exact figures on an odd number of images, predictions once each and in order."""
+    mnist = Path(sys.executable).parent / "mnist"
+    two = [
+        "--trainer.accelerator=cpu",
+        "--trainer.devices=2",
+        "--trainer.strategy=ddp",
+        "--trainer.enable_progress_bar=false",
+    ]
+    fit = [
+        "fit",
+        *SHORT,
+        "--data.data_dir",
+        data_dir,
+        "--data.val_size=0.03335",
+        "--data.eval_batch_size=500",
+        "--test_after_fit=false",
+    ]
+    subprocess.run([mnist, *fit, *two], check=True, timeout=150, capture_output=True)
+    one, distributed = (
+        subprocess.run([mnist, "test", *options], check=True, capture_output=True, text=True) for options in ([], two)
+    )
+    figures = [[line for line in done.stdout.splitlines() if "test/" in line] for done in (one, distributed)]
+    assert figures[0]
+    assert figures[0] == figures[1]
+    subprocess.run([mnist, "predict", *two], check=True, capture_output=True)
+    assert [row["index"] for row in rows("lightning_logs/version_1/predictions.csv")] == [str(n) for n in range(10_000)]
+
+
+def test_help_and_version_do_without_torch():
+    code = (
+        "import sys; from mnist_cli.__main__ import main; "
+        "[main([option]) for option in ('--help', '--version')]; print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == f"{HELP}\nmnist {__version__}\nFalse\n"
+    assert all(name in HELP for name in SUBCOMMANDS)
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_the_help_of_a_command_explains_our_own_options(command, mnist, capfd):
+    assert mnist(command, "--help") == 0
+    text = " ".join(capfd.readouterr().out.split())
+    assert "Images per training step" in text
+    assert "mse between the probabilities and the one-hot label" in text

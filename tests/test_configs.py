@@ -1,0 +1,32 @@
+"""Every recipe is complete, short, and trains."""
+
+import pytest
+import yaml
+from conftest import CONFIGS
+
+CORE = {"default", "cnn", "seed_quickstart", "seed_numpy", "seed_augmented"}
+
+
+def test_the_recipes_are_there():
+    assert {path.stem for path in CONFIGS} >= CORE
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_recipe_trains_a_few_batches_alone(config, mnist, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--trainer.limit_train_batches=3", "--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
+    assert (
+        mnist("fit", "--config", str(config), *options, "--trainer.max_epochs=1", "--trainer.enable_progress_bar=false")
+        == 0
+    )
+    assert (tmp_path / "lightning_logs/version_0/checkpoints/best.ckpt").exists()
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_recipe_begins_with_its_command_and_what_it_reaches(config):
+    text = config.read_text()
+    assert len(text.splitlines()) <= 60
+    comment = text.split("\ntrainer:")[0]
+    assert f"mnist fit --config configs/{config.name}" in comment
+    assert "%" in comment
+    assert isinstance(yaml.safe_load(text), dict)
