@@ -161,6 +161,9 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.command]
         _check_accelerator(config.trainer.accelerator)
+        if not CUDAAccelerator.is_available():
+            # Lightning sets this to 1; then Adam and its kin look for NVIDIA's library at every single step.
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
         self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
         dump = self._parser(self.command).dump(config, skip_none=False)
         config = self.config[self.command]
@@ -187,7 +190,7 @@ class DigitCLI(LightningCLI):
         if config["enable_progress_bar"] is not False and not any(
             isinstance(c, ProgressBar) for c in config["callbacks"]
         ):
-            config["callbacks"].append(DigitProgressBar(refresh_rate=20))
+            config["callbacks"].append(DigitProgressBar())
         names = [name for name in USED[self.command] if self._get(self.config_init, name)]
         if self.command == "fit" and config["enable_checkpointing"] is False:
             names.remove("checkpoint")

@@ -1,6 +1,7 @@
 """One small trained run on real digits, and the command line as a function."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,3 +56,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data_dir: str) -> Path:
     finally:
         os.chdir(before)
     return folder
+
+
+@pytest.fixture
+def workplace(trained, tmp_path, monkeypatch):
+    """A copy of the finished run to work on."""
+    shutil.copytree(trained / "lightning_logs", tmp_path / "lightning_logs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

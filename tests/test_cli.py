@@ -16,14 +16,6 @@ from mnist_cli import __version__
 from mnist_cli.__main__ import HELP, SUBCOMMANDS
 
 
-@pytest.fixture
-def workplace(trained, tmp_path, monkeypatch):
-    """A copy of the finished run to work on."""
-    shutil.copytree(trained / "lightning_logs", tmp_path / "lightning_logs")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def rows(path):
     with Path(path).open() as file:
         return list(csv.DictReader(file))
