@@ -1,0 +1,225 @@
+"""The programs that `mnist fit` is compared with; each prints its figures as JSON on its last line.
+
+quickstart   The Lightning quick start's way of working: a torchvision data set, a transform per image, ten workers, and
+             metrics logged at every step. Network, optimizer, schedule and augmentation are those of the recipe.
+floor        A plain PyTorch loop: scaled images in memory, the recipe's network, batch size, optimizer, schedule and
+             augmentation, the same validation after each epoch, then a pass over the test set.
+one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain loop: what the speedrun has to beat.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+
+from mnist_cli.sources import prepare_digits, read_digits
+
+Recipe = dict[str, Any]
+
+
+def make(spec: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """The object that a recipe's class_path and init_args describe."""
+    module, _, name = spec["class_path"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(*args, **{**spec.get("init_args", {}), **kwargs})
+
+
+def schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    spec = recipe["model"]["lr_scheduler"]
+    return make(spec, optimizer, total_steps=steps) if spec else None
+
+
+def scaled(recipe: Recipe, images: Tensor, device: str) -> Tensor:
+    images = images.to(device).unsqueeze(1).float().div_(255)
+    return images if recipe["data"]["augment"] else images.sub_(recipe["model"]["mean"]).div_(recipe["model"]["std"])
+
+
+def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
+    torch.manual_seed(recipe["seed_everything"])
+    model, data = recipe["model"], recipe["data"]
+    images, labels = read_digits("MNIST", data_dir, train=True)
+    split = torch.randperm(len(labels), generator=torch.Generator().manual_seed(data["split_seed"]))
+    images, labels = scaled(recipe, images[split], device), labels[split].to(device)
+    count = int(len(labels) * (1 - data["val_size"]))
+    augment = nn.Sequential(*(make(spec) for spec in data["augment"] or []))
+    net = make(model["net"]).to(device)
+    optimizer = make(model["optimizer"], net.parameters())
+    epochs, batch_size = recipe["trainer"]["max_epochs"], data["batch_size"]
+    steps = -(-count // batch_size)
+    scheduler = schedule(recipe, optimizer, epochs * steps)
+    smoothing = model["label_smoothing"]
+    precision = torch.autocast(device, torch.bfloat16, enabled=recipe["trainer"]["precision"] == "bf16-mixed")
+
+    def rescaled(batch: Tensor) -> Tensor:
+        return batch.sub(model["mean"]).div_(model["std"]) if data["augment"] else batch
+
+    def evaluate(images: Tensor, labels: Tensor) -> tuple[float, float]:
+        net.eval()
+        loss, right = torch.zeros((), device=device), torch.zeros((), device=device)
+        with torch.no_grad(), precision:
+            for part, answers in zip(
+                images.split(data["eval_batch_size"]), labels.split(data["eval_batch_size"]), strict=True
+            ):
+                logits = net(rescaled(part))
+                loss += F.cross_entropy(logits, answers, reduction="sum")
+                right += (logits.argmax(1) == answers).sum()
+        net.train()
+        return loss.item() / len(labels), right.item() / len(labels)
+
+    began = time.perf_counter()
+    each = []
+    for _ in range(epochs):
+        epoch_began = time.perf_counter()
+        for at in torch.randperm(count, device=device).split(batch_size):
+            batch = augment(images[at]) if augment else images[at]
+            with precision:
+                loss = F.cross_entropy(net(rescaled(batch)), labels[at], label_smoothing=smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if scheduler:
+                scheduler.step()
+        evaluate(images[count:], labels[count:])
+        each.append(time.perf_counter() - epoch_began)
+    fit = time.perf_counter() - began
+    images, labels = read_digits("MNIST", data_dir, train=False)
+    images, labels = scaled(recipe, images, device), labels.to(device)
+    began = time.perf_counter()
+    _, accuracy = evaluate(images, labels)
+    return {
+        "fit": fit,
+        "epochs": each,
+        "test": time.perf_counter() - began,
+        "accuracy": accuracy,
+        "steps": epochs * steps,
+    }
+
+
+def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
+    import lightning.pytorch as pl
+    from timer import Timer
+    from torch.utils.data import DataLoader, random_split
+    from torchmetrics.functional import accuracy
+    from torchvision.datasets import MNIST
+    from torchvision.transforms import Compose, Normalize, RandomAffine, ToTensor
+
+    model, data = recipe["model"], recipe["data"]
+    pl.seed_everything(recipe["seed_everything"])
+    plain = [ToTensor(), Normalize((model["mean"],), (model["std"],))]
+    turned = []
+    for spec in data["augment"] or []:
+        arguments = spec["init_args"]
+        turned.append(RandomAffine(arguments["degrees"], arguments.get("translate"), arguments.get("scale")))
+
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = make(model["net"])
+
+        def step(self, batch: Any, stage: str) -> Tensor:
+            images, labels = batch
+            logits = self.net(images)
+            loss = F.cross_entropy(logits, labels)
+            self.log(f"{stage}/loss", loss)
+            if stage != "train":
+                self.log(f"{stage}/acc", accuracy(logits, labels, task="multiclass", num_classes=10))
+            return loss
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return self.step(batch, "train")
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.step(batch, "val")
+
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            self.step(batch, "test")
+
+        def configure_optimizers(self) -> Any:
+            optimizer = make(model["optimizer"], self.parameters())
+            scheduler = schedule(recipe, optimizer, self.trainer.estimated_stepping_batches)
+            configs = [{"scheduler": scheduler, "interval": "step"}] if scheduler else []
+            return [optimizer], configs
+
+    def loader(dataset: Any) -> Any:
+        return DataLoader(dataset, batch_size=data["batch_size"], num_workers=10)
+
+    train = MNIST(data_dir, train=True, transform=Compose([*turned, *plain]))
+    val = MNIST(data_dir, train=True, transform=Compose(plain))
+    sizes = [int(len(train) * (1 - data["val_size"])), len(train) - int(len(train) * (1 - data["val_size"]))]
+    train, _ = random_split(train, sizes, generator=torch.Generator().manual_seed(data["split_seed"]))
+    _, val = random_split(val, sizes, generator=torch.Generator().manual_seed(data["split_seed"]))
+    timer = Timer(os.devnull)
+    trainer = pl.Trainer(max_epochs=recipe["trainer"]["max_epochs"], callbacks=[timer], accelerator=device)
+    module = Module()
+    trainer.fit(module, loader(train), loader(val))
+    trainer.test(module, loader(MNIST(data_dir, train=False, transform=Compose(plain))))
+    return timer.found
+
+
+class OneEpochNet(nn.Sequential):
+    """conv 24 5x5, conv 32 3x3, each pooled before its ReLU; 256 dense units."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10)),
+        )
+        self.to(memory_format=torch.channels_last)
+
+
+def one_epoch(data_dir: str, device: str, seed: int) -> dict[str, Any]:
+    torch.manual_seed(seed)
+
+    def load(*, train: bool) -> tuple[Tensor, Tensor]:
+        images, labels = read_digits("MNIST", data_dir, train=train)
+        return images.to(device).unsqueeze(1).float().div_(255).sub_(0.1307).div_(0.3081), labels.to(device)
+
+    images, labels = load(train=True)
+    net = OneEpochNet().to(device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.7, 0.9))
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=-(-len(labels) // 256))
+    began = time.perf_counter()
+    for at in torch.randperm(len(labels), device=device).split(256):
+        loss = F.cross_entropy(net(images[at]), labels[at])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    fit = time.perf_counter() - began
+    images, labels = load(train=False)
+    with torch.no_grad():
+        right = sum(
+            (net(part).argmax(1) == y).sum().item()
+            for part, y in zip(images.split(1000), labels.split(1000), strict=True)
+        )
+    return {"fit": fit, "accuracy": right / len(labels)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", choices=["quickstart", "floor", "one_epoch"])
+    parser.add_argument("--recipe", help="a complete configuration, as --print_config gives it")
+    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    prepare_digits("MNIST", args.data_dir)
+    if args.program == "one_epoch":
+        found = one_epoch(args.data_dir, args.device, args.seed)
+    else:
+        recipe = yaml.safe_load(Path(args.recipe).read_text())
+        found = (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

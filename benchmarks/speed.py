@@ -1,0 +1,313 @@
+"""How fast is `mnist`? Measured in one run, each program in a process of its own, the programs in turn.
+
+    python benchmarks/speed.py                         # everything on the CPU
+    python benchmarks/speed.py --parts recipes --recipes default --runs 5
+    python benchmarks/speed.py --accelerator gpu --parts recipes
+
+Times are only comparable within one run: machines are shared and noisy. The table gives medians, and ratios of medians.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+CONFIGS = HERE.parent / "configs"
+PARTS = ("recipes", "overhead", "startup", "data", "scaling", "speedrun")
+Figures = dict[str, Any]
+
+
+def run(command: Sequence[str | Path], folder: Path) -> tuple[float, float, str]:
+    """Run a command; returns its wall seconds, its peak memory in MB, and what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    with tempfile.TemporaryFile("w+") as out:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{text[-3000:]}")
+    return seconds, usage.ru_maxrss / 1024, text
+
+
+class Bench:
+    """The place and the options of one measurement.
+
+    Args:
+        folder: Where runs and data go.
+        runs: How often each program runs.
+        device: cpu or cuda.
+    """
+
+    def __init__(self, folder: Path, runs: int, device: str) -> None:
+        self.folder, self.runs, self.device = folder, runs, device
+        self.mnist = Path(sys.executable).parent / "mnist"
+        self.common = [
+            "--data.data_dir",
+            str(folder / "data"),
+            "--trainer.accelerator",
+            {"cuda": "gpu"}.get(device, device),
+        ]
+
+    def program(self, name: str, *options: str) -> Figures:
+        command = [sys.executable, HERE / "programs.py", name, "--data_dir", str(self.folder / "data")]
+        seconds, memory, text = run([*command, "--device", self.device, *options], self.folder)
+        return {**json.loads(text.strip().splitlines()[-1]), "process": seconds, "memory": memory}
+
+    def fit(self, *options: str) -> Figures:
+        """`mnist fit` as a user calls it, in a terminal of 80 columns, with one more callback that keeps the time."""
+        path = self.folder / "timer.json"
+        timer = f"--trainer.callbacks=[{{class_path: timer.Timer, init_args: {{path: {path}}}}}]"
+        began = time.time()
+        seconds, memory, _ = run([self.mnist, "fit", *options, *self.common, timer], self.folder)
+        found = json.loads(path.read_text())
+        found["first_batch"] = found.pop("first_batch_at") - began
+        return {**found, "process": seconds, "memory": memory}
+
+    def command(self, *command: str | Path) -> Figures:
+        seconds, memory, _ = run(command, self.folder)
+        return {"process": seconds, "memory": memory}
+
+    def in_turn(self, programs: dict[str, Any], label: str) -> dict[str, list[Figures]]:
+        found: dict[str, list[Figures]] = {name: [] for name in programs}
+        for number in range(self.runs):
+            for name, program in programs.items():
+                print(f"{label}: {name}, run {number + 1} of {self.runs}", file=sys.stderr, flush=True)
+                found[name].append(program())
+        return found
+
+
+def median(runs: list[Figures], name: str) -> float:
+    return statistics.median(run[name] for run in runs)
+
+
+def measure_recipe(bench: Bench, recipe: str, *, with_quickstart: bool) -> dict[str, list[Figures]]:
+    config = ["--config", str(CONFIGS / f"{recipe}.yaml")]
+    complete = bench.folder / f"{recipe}.yaml"
+    complete.write_text(run([bench.mnist, "fit", *config, "--print_config"], bench.folder)[2])
+    programs: dict[str, Any] = {
+        "floor": lambda: bench.program("floor", "--recipe", str(complete)),
+        "mnist fit": lambda: bench.fit(*config, "--early_stopping=null"),
+    }
+    if with_quickstart:
+        programs["quickstart"] = lambda: bench.program("quickstart", "--recipe", str(complete))
+    return bench.in_turn(programs, recipe)
+
+
+def measure_overhead(bench: Bench) -> dict[str, list[Figures]]:
+    """What figures and logs cost the quick start's work."""
+    config = ["--config", str(CONFIGS / "seed_quickstart.yaml")]
+    off = [f"--{name}=null" for name in ("figures", "batch_log", "evaluation")] + ["--trainer.logger=false"]
+    programs = {"everything on": lambda: bench.fit(*config), "everything off": lambda: bench.fit(*config, *off)}
+    return bench.in_turn(programs, "overhead")
+
+
+def measure_startup(bench: Bench) -> dict[str, list[Figures]]:
+    config = ["--config", str(CONFIGS / "default.yaml")]
+    one_step = ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--test_after_fit=false", "--figures=null"]
+
+    def first_batch() -> Figures:
+        found = bench.fit(*config, *one_step)
+        return {**found, "process": found["first_batch"]}
+
+    programs = {
+        "import lightning.pytorch.cli": lambda: bench.command(sys.executable, "-c", "import lightning.pytorch.cli"),
+        "mnist --help": lambda: bench.command(bench.mnist, "--help"),
+        "mnist --version": lambda: bench.command(bench.mnist, "--version"),
+        "mnist fit --print_config": lambda: bench.command(bench.mnist, "fit", *config, "--print_config"),
+        "mnist fit, to the first batch": first_batch,
+    }
+    return bench.in_turn(programs, "startup")
+
+
+def measure_data(bench: Bench) -> dict[str, list[Figures]]:
+    code = (
+        "import sys, time; from mnist_cli.sources import prepare_digits; began = time.perf_counter(); "
+        "prepare_digits('MNIST', sys.argv[1]); print(time.perf_counter() - began)"
+    )
+
+    def prepare() -> Figures:
+        with tempfile.TemporaryDirectory(dir=bench.folder) as empty:
+            seconds, memory, text = run([sys.executable, "-c", code, empty], bench.folder)
+        return {"process": seconds, "memory": memory, "prepare": float(text)}
+
+    return bench.in_turn({"first preparation": prepare}, "data")
+
+
+def measure_scaling(bench: Bench) -> dict[str, list[Figures]]:
+    """Seconds of the second epoch, for more images and for larger batches."""
+    config = ["--config", str(CONFIGS / "default.yaml"), "--trainer.max_epochs=2", "--test_after_fit=false"]
+    raw = bench.folder / "data" / "MNIST" / "raw"
+    images = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 28, 28)
+    labels = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
+    programs: dict[str, Any] = {}
+    for times in (1, 2, 4, 8):
+        folder = bench.folder / f"images_x{times}"
+        folder.mkdir(exist_ok=True)
+        for split, count in (("train", times), ("test", 1)):
+            np.save(folder / f"{split}.image.npy", np.tile(images, (count, 1, 1)))
+            np.save(folder / f"{split}.label.npy", np.tile(labels, count))
+        programs[f"{times}x images"] = lambda folder=folder: bench.fit(*config, "--data.dataset", str(folder))
+    for batch_size in (64, 256, 1024, 8192):
+        options = ["--data.batch_size", str(batch_size)]
+        programs[f"batch {batch_size}"] = lambda options=options: bench.fit(*config, *options)
+    found = bench.in_turn(programs, "scaling")
+    for runs in found.values():
+        for figures in runs:
+            figures["epoch"] = figures["epochs"][-1]
+    return found
+
+
+def measure_speedrun(bench: Bench, seeds: int) -> dict[str, list[Figures]]:
+    """Ten seeds of the speedrun and of the one-epoch recipe, in turn."""
+    bench.runs = 1
+    found: dict[str, list[Figures]] = {"one_epoch": [], "mnist fit": []}
+    config = ["--config", str(CONFIGS / "speedrun.yaml")]
+    for seed in range(seeds):
+        for name, program in {
+            "one_epoch": lambda seed=seed: bench.program("one_epoch", "--seed", str(seed)),
+            "mnist fit": lambda seed=seed: bench.fit(*config, "--seed_everything", str(seed)),
+        }.items():
+            print(f"speedrun: {name}, seed {seed}", file=sys.stderr, flush=True)
+            found[name].append(program())
+    return found
+
+
+def show(
+    console: Console, title: str, found: dict[str, list[Figures]], *, base: str | None, names: dict[str, str]
+) -> None:
+    """A row a program: medians, and the ratio of each to the base."""
+    table = Table("program", *names.values(), title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for program, runs in found.items():
+        cells = []
+        for name in names:
+            if name not in runs[0]:
+                cells.append("")
+                continue
+            value = median(runs, name)
+            ratio = (
+                f" ({value / median(found[base], name):.2f} x)"
+                if base and program != base and name in found[base][0]
+                else ""
+            )
+            unit = {"memory": f"{value:,.0f} MB", "accuracy": f"{100 * value:.2f} %"}.get(name, f"{value:.2f} s")
+            cells.append(unit if name in ("memory", "accuracy") else unit + ratio)
+        table.add_row(program, *cells)
+    console.print(table)
+
+
+def check_accuracies(recipe: str, found: dict[str, list[Figures]]) -> None:
+    """Nobody may be fast by doing less: all reach the same accuracy, within half a percentage point."""
+    reached = {name: median(runs, "accuracy") for name, runs in found.items()}
+    if max(reached.values()) - min(reached.values()) > 0.006:
+        raise SystemExit(f"{recipe}: the programs do not reach the same accuracy: {reached}")
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
+    packages = ("mnist-cli", "torch", "lightning", "jsonargparse", "kornia")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": f"{cpu}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--recipes", nargs="+", default=["seed_quickstart", "default", "cnn"], help="files in configs/")
+    parser.add_argument(
+        "--quickstart", nargs="*", default=["seed_quickstart"], help="recipes also run the quick start's way"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of the speedrun")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--output", type=Path, default=Path("speed.json"), help="file for all figures of all runs")
+    args = parser.parse_args()
+    console, everything = Console(width=120), {"machine": machine(), "command": " ".join(sys.argv)}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), args.runs, {"gpu": "cuda"}.get(args.accelerator, "cpu"))
+        run(
+            [sys.executable, "-c", f"from mnist_cli.sources import *; prepare_digits('MNIST', '{folder}/data')"],
+            Path(folder),
+        )
+        training = {
+            "fit": "fit",
+            "process": "whole process",
+            "test": "test",
+            "memory": "peak memory",
+            "accuracy": "test accuracy",
+        }
+        if "recipes" in args.parts:
+            for recipe in args.recipes:
+                found = measure_recipe(bench, recipe, with_quickstart=recipe in args.quickstart)
+                everything[recipe] = found
+                show(console, recipe, found, base="floor", names=training)
+                settings = yaml.safe_load((bench.folder / f"{recipe}.yaml").read_text())
+                images = 48_000 * settings["trainer"]["max_epochs"]
+                rates = {name: f"{images / median(runs, 'fit'):,.0f}" for name, runs in found.items()}
+                console.print("training images per second of fit: " + ", ".join(f"{k} {v}" for k, v in rates.items()))
+                check_accuracies(recipe, found)
+        process = {"process": "whole process", "memory": "peak memory"}
+        if "overhead" in args.parts:
+            everything["overhead"] = found = measure_overhead(bench)
+            show(
+                console,
+                "figures and logs",
+                found,
+                base="everything off",
+                names={"fit": "fit", "process": "whole process"},
+            )
+        if "startup" in args.parts:
+            everything["startup"] = found = measure_startup(bench)
+            show(console, "start-up", found, base="import lightning.pytorch.cli", names=process)
+        if "data" in args.parts:
+            everything["data"] = found = measure_data(bench)
+            show(console, "first-run data preparation", found, base=None, names={"prepare": "prepare", **process})
+        if "scaling" in args.parts:
+            everything["scaling"] = found = measure_scaling(bench)
+            show(
+                console,
+                "one epoch of default.yaml",
+                found,
+                base="1x images",
+                names={"epoch": "epoch", "memory": "peak memory"},
+            )
+        if "speedrun" in args.parts:
+            everything["speedrun"] = found = measure_speedrun(bench, args.seeds)
+            show(console, f"speedrun, {args.seeds} seeds", found, base="one_epoch", names=training)
+            for name, runs in found.items():
+                scores = [100 * figures["accuracy"] for figures in runs]
+                console.print(
+                    f"{name}: {statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} % (n = {len(scores)})"
+                )
+        args.output.write_text(json.dumps(everything, indent=1) + "\n")
+        console.print(f"all figures are in {args.output}")
+
+
+if __name__ == "__main__":
+    main()
