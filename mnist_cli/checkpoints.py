@@ -41,6 +41,7 @@ class RunCheckpoint(ModelCheckpoint):
         )
         self._resumed_from: Path | None = None
         self._copies = False
+        self.on_train_batch_end = None  # type: ignore[assignment]  # it saves after epochs only: nothing to ask at a step
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_cli import UserError
-from mnist_cli.callbacks import BatchLog, Figures, PredictionWriter
+from mnist_cli.callbacks import BatchLog, Figures, PredictionWriter, skip_empty_hooks
 from mnist_cli.checkpoints import RunCheckpoint, describe_checkpoint, read_checkpoint
 from mnist_cli.datamodule import DigitDataModule
 from mnist_cli.evaluation import Evaluation
@@ -199,7 +199,9 @@ class DigitCLI(LightningCLI):
         if self.command == "fit" and config["enable_checkpointing"] is not False:
             directory = str(self.run_directory.checkpoints) if self.run_directory else None
             callbacks["last"] = RunCheckpoint(directory, filename="last", monitor=None)
-        return self._instantiate_trainer(config, list(callbacks.values()))
+        trainer = self._instantiate_trainer(config, list(callbacks.values()))
+        skip_empty_hooks(trainer, self.model)
+        return trainer
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}

@@ -26,7 +26,12 @@ class DigitProgressBar(RichProgressBar):
     ) -> None:
         if time.monotonic() >= self._next_update or batch_idx + 1 == trainer.num_training_batches:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-            self._next_update = time.monotonic() + 0.25
+
+    def refresh(self, hard: bool = False) -> None:
+        now = time.monotonic()
+        if hard or now >= self._next_update:
+            super().refresh(hard)
+            self._next_update = now + 0.25
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)

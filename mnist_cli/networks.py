@@ -64,13 +64,15 @@ class CNN(Network):
     Halving before the activation gives the same values as after it, for a fourth of the work.
 
     Args:
-        channels: Number of feature maps of each convolution; each halves the picture, 28 -> 14 -> 7 -> 3.
+        channels: Number of feature maps of each convolution.
         kernel_size: Width and height of the first convolution, in pixels; the others have `inner_kernel_size`.
         inner_kernel_size: Width and height of the other convolutions, in pixels.
+        padding: same keeps the width of the picture at each convolution; valid takes no pixels from beyond the border.
+        crop: Pixels left out at each border: MNIST's digits lie in the middle 20 x 20 of the 28 x 28.
         hidden_size: Width of the dense layer before the logits.
         activation: What follows each layer.
         dropout: Share of the dense layer's units that is dropped in training, in [0, 1).
-        batch_norm: Normalise each convolution over the batch.
+        batch_norm: Normalise each layer over the batch.
         channels_last: Keep the feature maps with the channels innermost, which is faster on most devices.
     """
 
@@ -79,6 +81,8 @@ class CNN(Network):
         channels: list[int] = [24, 32],  # noqa: B006  the command line shows it, nobody changes it
         kernel_size: int = 5,
         inner_kernel_size: int = 3,
+        padding: Literal["same", "valid"] = "same",
+        crop: int = 0,
         hidden_size: int = 256,
         activation: Activation = "relu",
         dropout: float = 0.0,
@@ -86,26 +90,27 @@ class CNN(Network):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        self.crop = crop
         layers: list[nn.Module] = []
+        width = 28 - 2 * crop
         for depth, (inputs, outputs) in enumerate(pairwise([1, *channels])):
             size = inner_kernel_size if depth else kernel_size
-            layers.append(nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=not batch_norm))
+            layers.append(nn.Conv2d(inputs, outputs, size, padding=padding, bias=not batch_norm))
             layers.append(nn.MaxPool2d(2))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(outputs))
             layers.append(ACTIVATIONS[activation]())
-        self.features = nn.Sequential(*layers)
-        width = 28 >> len(channels)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(channels[-1] * width**2, hidden_size),
-            ACTIVATIONS[activation](),
-            nn.Dropout(dropout),
-            nn.Linear(hidden_size, 10),
-        )
+            width = (width if padding == "same" else width - size + 1) // 2
+        layers += [nn.Flatten(), nn.Linear(channels[-1] * width**2, hidden_size, bias=not batch_norm)]
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(hidden_size))
+        layers += [ACTIVATIONS[activation](), nn.Dropout(dropout), nn.Linear(hidden_size, 10)]
+        self.layers = nn.Sequential(*layers)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(images))
+        if self.crop:
+            images = images[..., self.crop : -self.crop, self.crop : -self.crop]
+        logits: Tensor = self.layers(images)
         return logits

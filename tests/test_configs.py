@@ -4,7 +4,7 @@ import pytest
 import yaml
 from conftest import CONFIGS
 
-CORE = {"default", "cnn", "seed_quickstart", "seed_numpy", "seed_augmented"}
+CORE = {"default", "cnn", "speedrun", "seed_quickstart", "seed_numpy", "seed_augmented"}
 
 
 def test_the_recipes_are_there():
@@ -19,7 +19,7 @@ def test_a_recipe_trains_a_few_batches_alone(config, mnist, tmp_path, monkeypatc
         mnist("fit", "--config", str(config), *options, "--trainer.max_epochs=1", "--trainer.enable_progress_bar=false")
         == 0
     )
-    assert (tmp_path / "lightning_logs/version_0/checkpoints/best.ckpt").exists()
+    assert (tmp_path / "lightning_logs/version_0/checkpoints/last.ckpt").exists()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
