@@ -100,6 +100,7 @@ class DigitCLI(LightningCLI):
     def __init__(self, args: Sequence[str]) -> None:
         self.run_directory: Run | None = None
         self.best: RunCheckpoint | None = None
+        self.epochs_done = 0
         self.command, *options = args
         try:
             super().__init__(
@@ -111,10 +112,19 @@ class DigitCLI(LightningCLI):
                 auto_configure_optimizers=False,
                 args=[self.command, *self._with_checkpoint(options)],
             )
-        except (UserError, MisconfigurationException, OSError):
+        except BaseException:
             if self.run_directory:
-                self.run_directory.discard_if_empty()
+                self._leave(self.run_directory)
             raise
+
+    @staticmethod
+    def _leave(run: Run) -> None:
+        """What becomes of a run that ends before its time."""
+        last = run.checkpoint("last")
+        if last.exists():
+            print(f"This run can go on with `mnist fit --ckpt_path {last}`.", file=sys.stderr)
+        else:
+            run.discard_if_empty()
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
@@ -142,6 +152,7 @@ class DigitCLI(LightningCLI):
             os.environ["MNIST_CHECKPOINT"] = str(find_checkpoint(wanted, root).absolute())
         self.checkpoint = Path(os.environ["MNIST_CHECKPOINT"])
         content = read_checkpoint(self.checkpoint)
+        self.epochs_done = content["epoch"] + 1
         run = run_of(self.checkpoint)
         if self.command == "fit" and run:
             settings = run.config.read_text()
@@ -161,6 +172,12 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.command]
         _check_accelerator(config.trainer.accelerator)
+        planned = config.trainer.max_epochs or -1
+        if self.command == "fit" and 0 < planned <= self.epochs_done:
+            raise UserError(
+                f"--ckpt_path: that run is complete, {self.epochs_done} of {planned} epochs; "
+                f"go on with --trainer.max_epochs {planned + 5}, for example."
+            )
         if not CUDAAccelerator.is_available():
             # Lightning sets this to 1; then Adam and its kin look for NVIDIA's library at every single step.
             os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
@@ -191,15 +208,14 @@ class DigitCLI(LightningCLI):
             isinstance(c, ProgressBar) for c in config["callbacks"]
         ):
             config["callbacks"].append(DigitProgressBar())
-        names = [name for name in USED[self.command] if self._get(self.config_init, name)]
-        if self.command == "fit" and config["enable_checkpointing"] is False:
-            names.remove("checkpoint")
-        callbacks = {name: self._get(self.config_init, name) for name in names}
+        callbacks = {name: self._get(self.config_init, name) for name in USED[self.command]}
+        if config["enable_checkpointing"] is False:
+            callbacks.pop("checkpoint", None)
         self.best = callbacks.get("checkpoint")
         if self.command == "fit" and config["enable_checkpointing"] is not False:
             directory = str(self.run_directory.checkpoints) if self.run_directory else None
             callbacks["last"] = RunCheckpoint(directory, filename="last", monitor=None)
-        trainer = self._instantiate_trainer(config, list(callbacks.values()))
+        trainer = self._instantiate_trainer(config, [callback for callback in callbacks.values() if callback])
         skip_empty_hooks(trainer, self.model)
         return trainer
 

@@ -18,7 +18,7 @@ class DigitProgressBar(RichProgressBar):
     """
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=1)
+        super().__init__(refresh_rate=10)  # a second: so long may its thread sleep on when it is to stop
         self._next_update = 0.0
 
     def on_train_batch_end(

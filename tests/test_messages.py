@@ -88,6 +88,12 @@ def test_a_checkpoint_of_another_network_is_refused(trained, monkeypatch, mnist,
     assert "the checkpoint holds another network" in capfd.readouterr().err
 
 
+def test_a_complete_run_has_nothing_to_go_on_with(trained, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(trained)
+    assert mnist("fit", "--ckpt_path", "last") == 2
+    assert "that run is complete, 2 of 2 epochs; go on with --trainer.max_epochs 7" in capfd.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_named(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)

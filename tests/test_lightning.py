@@ -1,0 +1,152 @@
+"""What makes training fast changes nothing of what Lightning promises."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import SHORT
+from test_callbacks import events
+
+from mnist_cli.callbacks import skip_empty_hooks
+from mnist_cli.datamodule import DigitDataModule, to_floats
+from mnist_cli.module import DigitModule
+from mnist_cli.networks import MLP
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers",
+    "ignore:.*LeafSpec",
+    "ignore:.*logging interval",
+    "ignore:.*no `val_dataloader`",
+)
+OFF = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
+
+
+def train(data_dir, tmp_path, *, batch_size=64, steps=20, callbacks=(), optimizer=None, **kwargs):
+    """A module after some steps on real digits, and its trainer; the order of the digits is that of seed 0."""
+    torch.manual_seed(0)
+    module = DigitModule(MLP([32]), optimizer=optimizer or (lambda params: torch.optim.SGD(params, lr=0.1)))
+    data = DigitDataModule(data_dir=data_dir, batch_size=batch_size)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        default_root_dir=tmp_path,
+        limit_train_batches=steps,
+        limit_val_batches=0,
+        callbacks=list(callbacks),
+        **{**OFF, **kwargs},
+    )
+    skip_empty_hooks(trainer, module)
+    torch.manual_seed(1)
+    trainer.fit(module, data)
+    return module, trainer
+
+
+class Batches(pl.Callback):
+    """Keeps the batches as the network gets them."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.seen.append(batch)
+
+
+def test_a_fit_takes_the_very_steps_of_a_plain_loop(data_dir, tmp_path):
+    batches = Batches()
+    make = {"fused": True, "lr": 1e-3}
+    module, _ = train(data_dir, tmp_path, callbacks=[batches], optimizer=lambda p: torch.optim.Adam(p, **make))
+    torch.manual_seed(0)
+    net = MLP([32])
+    optimizer = torch.optim.Adam(net.parameters(), **make)
+    assert len(batches.seen) == 20
+    for images, labels in batches.seen:
+        optimizer.zero_grad()
+        F.cross_entropy(net((images - 0.1307) / 0.3081), labels).backward()
+        optimizer.step()
+    for ours, plain in zip(module.net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_accumulated_batches_are_one_large_batch(data_dir, tmp_path):
+    small, trainer = train(data_dir, tmp_path, batch_size=32, steps=20, accumulate_grad_batches=4)
+    large, _ = train(data_dir, tmp_path, batch_size=128, steps=5)
+    assert trainer.global_step == 5
+    for ours, plain in zip(small.parameters(), large.parameters(), strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_are_clipped(data_dir, tmp_path):
+    torch.manual_seed(0)
+    start = MLP([32]).state_dict()
+    module, _ = train(data_dir, tmp_path, steps=3, gradient_clip_val=0.01)
+    moved = torch.cat([(value - start[name]).flatten() for name, value in module.net.state_dict().items()]).norm()
+    assert 0.0015 < moved < 3 * 0.1 * 0.01 + 1e-6
+
+
+def test_every_hook_that_somebody_filled_in_is_called_at_every_step(data_dir, tmp_path):
+    hooks = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward")
+    hooks += ("on_after_backward", "on_before_optimizer_step")
+    calls = []
+    callback = type("Noisy", (pl.Callback,), {h: lambda self, *a, h=h, **k: calls.append(h) for h in hooks})()
+    module, _ = train(data_dir, tmp_path, steps=4, callbacks=[callback, pl.Callback()])
+    assert {hook: calls.count(hook) for hook in hooks} == dict.fromkeys(hooks, 4)
+    assert module.on_before_backward is None
+
+
+def test_the_loss_of_single_steps_is_logged_as_often_as_asked(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        mnist("fit", *SHORT, "--trainer.limit_val_batches=1", "--trainer.log_every_n_steps=10", "--figures=null") == 0
+    )
+    log = events("lightning_logs/version_0")
+    assert [event.step for event in log.Scalars("train/loss_step")] == [9, 19, 29, 39]
+
+
+def test_workers_train_the_same_network(data_dir, tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    quick = [
+        "--trainer.limit_train_batches=5",
+        "--trainer.limit_val_batches=1",
+        "--test_after_fit=false",
+        "--figures=null",
+    ]
+    for workers in ("0", "2"):
+        assert mnist("fit", *SHORT, *quick, "--data.num_workers", workers) == 0
+    states = [
+        torch.load(f"lightning_logs/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for n in (0, 1)
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_scaled_pixels_are_the_plain_formula(test_digits):
+    module = DigitModule(MLP([]), mean=0.1307, std=0.3081)
+    seen = []
+    module.net.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0]))
+    images = to_floats(test_digits[0][:50].unsqueeze(1))
+    module(images)
+    torch.testing.assert_close(seen[0], (images - 0.1307) / 0.3081, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_fit_keeps_its_last_epoch_and_says_how_to_go_on(tmp_path, data_dir, number, status):
+    command = [Path(sys.executable).parent / "mnist", "fit", *SHORT, "--trainer.max_epochs=10000"]
+    command += ["--data.data_dir", data_dir, "--early_stopping=null", "--trainer.limit_val_batches=1"]
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT)
+        last = tmp_path / "lightning_logs/version_0/checkpoints/last.ckpt"
+        deadline = time.monotonic() + 120
+        while not last.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(process.pid, number)
+        assert process.wait(60) == status
+    assert torch.load(last, weights_only=True)["global_step"] >= 40
+    text = (tmp_path / "out").read_text()
+    assert "Traceback" not in text
+    assert "go on with `mnist fit --ckpt_path lightning_logs/version_0/checkpoints/last.ckpt`" in text
