@@ -100,8 +100,8 @@ def median(runs: list[Figures], name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def measure_recipe(bench: Bench, recipe: str, *, with_quickstart: bool) -> dict[str, list[Figures]]:
-    config = ["--config", str(CONFIGS / f"{recipe}.yaml")]
+def measure_recipe(bench: Bench, recipe: str, epochs: int | None, *, with_quickstart: bool) -> dict[str, list[Figures]]:
+    config = ["--config", str(CONFIGS / f"{recipe}.yaml"), *([f"--trainer.max_epochs={epochs}"] if epochs else [])]
     complete = bench.folder / f"{recipe}.yaml"
     complete.write_text(run([bench.mnist, "fit", *config, "--print_config"], bench.folder)[2])
     programs: dict[str, Any] = {
@@ -244,6 +244,7 @@ def main() -> None:
         "--quickstart", nargs="*", default=["seed_quickstart"], help="recipes also run the quick start's way"
     )
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
+    parser.add_argument("--epochs", type=int, help="epochs of every recipe, instead of its own number")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of the speedrun")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path("speed.json"), help="file for all figures of all runs")
@@ -264,7 +265,7 @@ def main() -> None:
         }
         if "recipes" in args.parts:
             for recipe in args.recipes:
-                found = measure_recipe(bench, recipe, with_quickstart=recipe in args.quickstart)
+                found = measure_recipe(bench, recipe, args.epochs, with_quickstart=recipe in args.quickstart)
                 everything[recipe] = found
                 show(console, recipe, found, base="floor", names=training)
                 settings = yaml.safe_load((bench.folder / f"{recipe}.yaml").read_text())

@@ -211,6 +211,8 @@ class DigitCLI(LightningCLI):
         callbacks = {name: self._get(self.config_init, name) for name in USED[self.command]}
         if config["enable_checkpointing"] is False:
             callbacks.pop("checkpoint", None)
+        if config["limit_val_batches"] == 0:  # without validation there is nothing to stop by or to choose by
+            callbacks = {n: c for n, c in callbacks.items() if not str(getattr(c, "monitor", "")).startswith("val/")}
         self.best = callbacks.get("checkpoint")
         if self.command == "fit" and config["enable_checkpointing"] is not False:
             directory = str(self.run_directory.checkpoints) if self.run_directory else None
@@ -253,6 +255,10 @@ def run(args: Sequence[str]) -> int:
         DigitCLI(args)
     except (MisconfigurationException, OSError) as error:
         raise UserError(first_sentence(error)) from error
+    except RuntimeError as error:
+        if not str(error).startswith("Early stopping conditioned on metric"):
+            raise
+        raise UserError(f"--early_stopping.monitor: {' '.join(str(error).split())}") from error
     except SIGTERMException:
         return 143
     except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1

@@ -166,6 +166,13 @@ def test_each_default_can_be_switched_off(tmp_path, monkeypatch, mnist, option):
     assert Path("lightning_logs/version_0/metrics.csv").exists() == ("logger" not in option)
 
 
+def test_a_fit_without_validation_trains_and_tests(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=0") == 0
+    assert Path("lightning_logs/version_0/checkpoints/last.ckpt").exists()
+    assert float(metrics()[-1]["test/acc"]) > 0.8
+
+
 def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, monkeypatch, mnist):
     monkeypatch.chdir(tmp_path)
     options = [

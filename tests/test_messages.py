@@ -88,6 +88,14 @@ def test_a_checkpoint_of_another_network_is_refused(trained, monkeypatch, mnist,
     assert "the checkpoint holds another network" in capfd.readouterr().err
 
 
+def test_a_metric_that_is_not_there_is_named(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=1", "--early_stopping.monitor", "val/los") == 2
+    err = capfd.readouterr().err
+    assert "val/los" in err
+    assert "Traceback" not in err
+
+
 def test_a_complete_run_has_nothing_to_go_on_with(trained, monkeypatch, mnist, capfd):
     monkeypatch.chdir(trained)
     assert mnist("fit", "--ckpt_path", "last") == 2
