@@ -191,7 +191,8 @@ class Figures(OutputCollector):
         final |= {f"final/{k}": v.item() for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(dict(logger.hparams), final)
+                settings = {name: value for name, value in logger.hparams.items() if name != "_instantiator"}
+                logger.log_hyperparams(settings, final)
 
 
 class BatchLog(Callback):
