@@ -26,26 +26,6 @@ def _tensorboard(trainer: pl.Trainer) -> Any:
     return loggers[0].experiment if loggers and trainer.is_global_zero else None
 
 
-def skip_empty_hooks(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-    """Let Lightning pass over the hooks of every step that nobody has filled in.
-
-    Lightning calls each of these hooks of each callback at every step, empty or not, unless it is no callable.
-    With the callbacks of a default run that took a fourth of the time of a step of the quick start's network.
-    """
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector of Lightning's
-    for owner, base in [(pl_module, pl.LightningModule), *((callback, Callback) for callback in callbacks)]:
-        for hook in (
-            "on_train_batch_start",
-            "on_train_batch_end",
-            "on_before_zero_grad",
-            "on_before_backward",
-            "on_after_backward",
-            "on_before_optimizer_step",
-        ):
-            if getattr(type(owner), hook) is getattr(base, hook):
-                setattr(owner, hook, None)
-
-
 class Figures(OutputCollector):
     """Draws samples, curves, and for a test or validation confusions, galleries and calibration.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mnist_cli import UserError
 from mnist_cli.runs import run_of
@@ -41,7 +41,8 @@ class RunCheckpoint(ModelCheckpoint):
         )
         self._resumed_from: Path | None = None
         self._copies = False
-        self.on_train_batch_end = None  # type: ignore[assignment]  # it saves after epochs only: nothing to ask at a step
+
+    on_train_batch_end = Callback.on_train_batch_end  # it saves after epochs only: nothing to ask at a step
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

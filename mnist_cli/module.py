@@ -179,14 +179,6 @@ class DigitModule(pl.LightningModule):
                     "--model.net, so that the run's own network is taken, or give the checkpoint's."
                 )
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the running hook's name some 40 times a step; torch.nn.Module would look among its parameters
-        # first, which cost 0.08 ms of a step of 0.8 ms.
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
 
 def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:

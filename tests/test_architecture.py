@@ -9,7 +9,7 @@ PACKAGE = Path(mnist_cli.__file__).parent
 LAYERS = [
     {"arrays", "batches", "networks", "figures", "runs", "messages"},
     {"sources"},
-    {"datamodule", "module", "checkpoints", "loggers", "evaluation"},
+    {"datamodule", "module", "loops", "checkpoints", "loggers", "evaluation"},
     {"callbacks"},
     {"cli"},
     {"__main__"},

@@ -1,10 +1,12 @@
 """What makes training fast changes nothing of what Lightning promises."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -14,8 +16,8 @@ import torch.nn.functional as F
 from conftest import SHORT
 from test_callbacks import events
 
-from mnist_cli.callbacks import skip_empty_hooks
 from mnist_cli.datamodule import DigitDataModule, to_floats
+from mnist_cli.loops import shorten_steps
 from mnist_cli.module import DigitModule
 from mnist_cli.networks import MLP
 
@@ -28,21 +30,31 @@ pytestmark = pytest.mark.filterwarnings(
 OFF = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
 
 
-def train(data_dir, tmp_path, *, batch_size=64, steps=20, callbacks=(), optimizer=None, **kwargs):
+def train(
+    data_dir,
+    tmp_path,
+    *,
+    batch_size=64,
+    steps=20,
+    callbacks=(),
+    model=None,
+    short=True,
+    **kwargs,
+):
     """A module after some steps on real digits, and its trainer; the order of the digits is that of seed 0."""
     torch.manual_seed(0)
-    module = DigitModule(MLP([32]), optimizer=optimizer or (lambda params: torch.optim.SGD(params, lr=0.1)))
+    module = DigitModule(MLP([32]), **{"optimizer": lambda params: torch.optim.SGD(params, lr=0.1), **(model or {})})
     data = DigitDataModule(data_dir=data_dir, batch_size=batch_size)
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=1,
         default_root_dir=tmp_path,
         limit_train_batches=steps,
         limit_val_batches=0,
         callbacks=list(callbacks),
-        **{**OFF, **kwargs},
+        **{"max_epochs": 1, **OFF, **kwargs},
     )
-    skip_empty_hooks(trainer, module)
+    if short:
+        shorten_steps(trainer)
     torch.manual_seed(1)
     trainer.fit(module, data)
     return module, trainer
@@ -61,7 +73,9 @@ class Batches(pl.Callback):
 def test_a_fit_takes_the_very_steps_of_a_plain_loop(data_dir, tmp_path):
     batches = Batches()
     make = {"fused": True, "lr": 1e-3}
-    module, _ = train(data_dir, tmp_path, callbacks=[batches], optimizer=lambda p: torch.optim.Adam(p, **make))
+    module, _ = train(
+        data_dir, tmp_path, callbacks=[batches], model={"optimizer": lambda p: torch.optim.Adam(p, **make)}
+    )
     torch.manual_seed(0)
     net = MLP([32])
     optimizer = torch.optim.Adam(net.parameters(), **make)
@@ -90,14 +104,65 @@ def test_gradients_are_clipped(data_dir, tmp_path):
     assert 0.0015 < moved < 3 * 0.1 * 0.01 + 1e-6
 
 
-def test_every_hook_that_somebody_filled_in_is_called_at_every_step(data_dir, tmp_path):
-    hooks = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward")
-    hooks += ("on_after_backward", "on_before_optimizer_step")
-    calls = []
-    callback = type("Noisy", (pl.Callback,), {h: lambda self, *a, h=h, **k: calls.append(h) for h in hooks})()
-    module, _ = train(data_dir, tmp_path, steps=4, callbacks=[callback, pl.Callback()])
-    assert {hook: calls.count(hook) for hook in hooks} == dict.fromkeys(hooks, 4)
-    assert module.on_before_backward is None
+def note(hook):
+    def called(self, trainer, module, *args):
+        arguments = re.sub(r", grad_fn=<\w+>", "", str(args))  # Lightning divides the loss by one
+        self.notes.append((hook, module._current_fx_name, arguments))
+
+    return called
+
+
+class Diary(pl.Callback):
+    """Notes which hooks of a step are called, and what they are given."""
+
+    def __init__(self):
+        self.notes = []
+
+    on_train_batch_start = note("on_train_batch_start")
+    on_before_zero_grad = note("on_before_zero_grad")
+    on_before_backward = note("on_before_backward")
+    on_after_backward = note("on_after_backward")
+    on_before_optimizer_step = note("on_before_optimizer_step")
+    on_train_batch_end = note("on_train_batch_end")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_short_way_is_lightnings_way(data_dir, tmp_path, precision):
+    found = []
+    for short in (True, False):
+        diary = Diary()
+        scheduler = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=0)
+        module, trainer = train(
+            data_dir,
+            tmp_path,
+            short=short,
+            callbacks=[diary, pl.Callback()],
+            model={"lr_scheduler": scheduler},
+            max_epochs=2,
+            precision=precision,
+        )
+        assert getattr(trainer.fit_loop.epoch_loop, "_plain", False) is short
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        found.append((diary.notes, metrics, trainer.fit_loop.state_dict(), trainer.global_step, module.state_dict()))
+    (*ours, our_weights), (*theirs, their_weights) = found
+    assert ours == theirs
+    assert len(ours[0]) == 6 * 20 * 2
+    assert all(torch.equal(our_weights[name], their_weights[name]) for name in their_weights)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"gradient_clip_val": 1.0}, {"accumulate_grad_batches": 2}, {"profiler": "simple"}]
+)
+def test_what_is_not_plain_goes_lightnings_way(data_dir, tmp_path, settings):
+    _, trainer = train(data_dir, tmp_path, steps=2, **settings)
+    assert not trainer.fit_loop.epoch_loop._plain
+
+
+def test_an_optimizer_that_steps_several_times_gets_its_closure(data_dir, tmp_path):
+    model = {"optimizer": lambda p: torch.optim.LBFGS(p, max_iter=3)}
+    module, _ = train(data_dir, tmp_path, steps=2, model=model)
+    slow, _ = train(data_dir, tmp_path, steps=2, model=model, short=False)
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), slow.parameters(), strict=True))
 
 
 def test_the_loss_of_single_steps_is_logged_as_often_as_asked(tmp_path, monkeypatch, mnist):
