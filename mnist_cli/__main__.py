@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
             raise UserError(f"there is no command '{args[0]}'; {hint}")
-        return _load_cli().run(args)
+        status: int = _load_cli().run(args)
+        return status
     except UserError as error:
         if os.environ.get("MNIST_DEBUG") == "1":
             raise
@@ -81,6 +82,7 @@ def _load_cli() -> ModuleType:
     finally:
         gc.freeze()
         gc.enable()
+        atexit.register(gc.unfreeze)  # or some libraries complain, at the end of Python, of what they call leaks
     return cli
 
 

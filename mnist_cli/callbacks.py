@@ -1,16 +1,19 @@
 """What a run shows: figures in its directory and in TensorBoard, batches in TensorBoard, predictions as CSV."""
 
 import csv
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
 from mnist_cli.datamodule import to_floats
@@ -145,24 +148,29 @@ class Figures(OutputCollector):
         save(f"{prefix}-calibration", partial(figures.calibration_figure, confidences, predicted == labels))
 
     def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any]) -> None:
-        """Render once, for the PNG file and for TensorBoard."""
-        import numpy as np
+        """Draw and compress once, for the PNG file and for TensorBoard."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from PIL import Image
 
         canvas: Any = FigureCanvasAgg(draw())
         canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+        png = io.BytesIO()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        picture.save(png, "png")
         path = Path(str(self.dirpath)) / f"{name}.png"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+            path.write_bytes(png.getvalue())
         except OSError as error:
             rank_zero_warn(
                 f"{path} cannot be written ({error.strerror or error}); the run goes on without this figure."
             )
         if writer := _tensorboard(trainer):
-            writer.add_image(f"figures/{name}", pixels, trainer.global_step, dataformats="HWC")
+            image = Summary.Image(
+                height=picture.height, width=picture.width, colorspace=3, encoded_image_string=png.getvalue()
+            )
+            summary = Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)])
+            writer.file_writer.add_summary(summary, trainer.global_step)
 
     def _log_hyperparameters(self, trainer: pl.Trainer) -> None:
         """Hyperparameters and final metrics, for TensorBoard's HPARAMS tab."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -30,6 +29,7 @@ from mnist_cli.loops import shorten_steps
 from mnist_cli.messages import explain, first_sentence, silence
 from mnist_cli.module import DigitModule
 from mnist_cli.networks import Network
+from mnist_cli.process import tune
 from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of, wanted_checkpoint
 
 # Callbacks and loggers of a default run; each is an option: `--early_stopping.patience 3`, `--checkpoint null`.
@@ -180,9 +180,6 @@ class DigitCLI(LightningCLI):
                 f"--ckpt_path: that run is complete, {self.epochs_done} of {planned} epochs; "
                 f"go on with --trainer.max_epochs {planned + 5}, for example."
             )
-        if not CUDAAccelerator.is_available():
-            # Lightning sets this to 1; then Adam and its kin look for NVIDIA's library at every single step.
-            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
         self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
         dump = self._parser(self.command).dump(config, skip_none=False)
         config = self.config[self.command]
@@ -253,9 +250,7 @@ def run(args: Sequence[str]) -> int:
         Exit status.
     """
     silence()
-    # Adam's averages for weights that no longer learn shrink until they are denormal numbers, with which a processor is
-    # so slow that steps took 1.4 times as long. Before torch makes its threads: they inherit the setting.
-    torch.set_flush_denormal(True)
+    tune()
     try:
         DigitCLI(args)
     except (MisconfigurationException, OSError) as error:

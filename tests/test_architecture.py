@@ -7,7 +7,7 @@ import mnist_cli
 
 PACKAGE = Path(mnist_cli.__file__).parent
 LAYERS = [
-    {"arrays", "batches", "networks", "figures", "runs", "messages"},
+    {"arrays", "batches", "networks", "figures", "runs", "messages", "process"},
     {"sources"},
     {"datamodule", "module", "loops", "checkpoints", "loggers", "evaluation"},
     {"callbacks"},
