@@ -1,9 +1,11 @@
 """The programs that `mnist fit` is compared with; each prints its figures as JSON on its last line.
 
-quickstart   The Lightning quick start's way of working: a torchvision data set, a transform per image, ten workers, and
-             metrics logged at every step. Network, optimizer, schedule and augmentation are those of the recipe.
+quickstart   The Lightning quick start's way of working: a torchvision data set, a transform per image, ten workers,
+             metrics logged at every step, torch's default implementation of the optimizer, a batch an epoch in
+             TensorBoard. Network, optimizer, schedule and augmentation are those of the recipe.
 floor        A plain PyTorch loop: scaled images in memory, the recipe's network, batch size, optimizer, schedule and
-             augmentation, the same validation after each epoch, then a pass over the test set.
+             augmentation, the same validation after each epoch, then a pass over the test set. With --tuned it has
+             the process settings of `mnist` too (mnist_cli/process.py).
 one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain loop: what the speedrun has to beat.
 """
 
@@ -21,6 +23,7 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
+from mnist_cli.process import tune
 from mnist_cli.sources import prepare_digits, read_digits
 
 Recipe = dict[str, Any]
@@ -110,6 +113,7 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     from torchmetrics.functional import accuracy
     from torchvision.datasets import MNIST
     from torchvision.transforms import Compose, Normalize, RandomAffine, ToTensor
+    from torchvision.utils import make_grid
 
     model, data = recipe["model"], recipe["data"]
     pl.seed_everything(recipe["seed_everything"])
@@ -123,6 +127,7 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
         def __init__(self) -> None:
             super().__init__()
             self.net = make(model["net"])
+            self.shown: set[str] = set()
 
         def step(self, batch: Any, stage: str) -> Tensor:
             images, labels = batch
@@ -131,6 +136,12 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
             self.log(f"{stage}/loss", loss)
             if stage != "train":
                 self.log(f"{stage}/acc", accuracy(logits, labels, task="multiclass", num_classes=10))
+            if stage not in self.shown:
+                self.shown.add(stage)
+                writer = self.logger.experiment
+                writer.add_image(f"{stage}/inputs", make_grid(images), self.current_epoch)
+                writer.add_text(f"{stage}/targets", str(labels), self.current_epoch)
+                writer.add_text(f"{stage}/preds", str(logits.argmax(1)), self.current_epoch)
             return loss
 
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -142,8 +153,13 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
         def test_step(self, batch: Any, batch_idx: int) -> None:
             self.step(batch, "test")
 
+        def on_train_epoch_end(self) -> None:
+            self.shown.clear()
+
         def configure_optimizers(self) -> Any:
-            optimizer = make(model["optimizer"], self.parameters())
+            optimizer = make(
+                model["optimizer"], self.parameters(), fused=None
+            )  # torch's default, as in the quick start
             scheduler = schedule(recipe, optimizer, self.trainer.estimated_stepping_batches)
             configs = [{"scheduler": scheduler, "interval": "step"}] if scheduler else []
             return [optimizer], configs
@@ -211,12 +227,15 @@ def main() -> None:
     parser.add_argument("--data_dir", default="data")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tuned", action="store_true", help="with the process settings of mnist")
     args = parser.parse_args()
+    if args.tuned:
+        tune()
     prepare_digits("MNIST", args.data_dir)
     if args.program == "one_epoch":
         found = one_epoch(args.data_dir, args.device, args.seed)
     else:
-        recipe = yaml.safe_load(Path(args.recipe).read_text())
+        recipe = yaml.safe_load(Path(args.recipe).read_text()) | {"seed_everything": args.seed}
         found = (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 

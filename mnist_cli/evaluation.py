@@ -31,7 +31,7 @@ class OutputCollector(Callback):
 
     def collect(self, trainer: pl.Trainer, logits: Tensor, labels: Tensor) -> None:
         if not trainer.sanity_checking and trainer.state.fn != "fit":
-            self._outputs.append((logits.float().softmax(1).cpu(), labels.cpu()))
+            self._outputs.append((logits.cpu(), labels.cpu()))
 
     def on_test_batch_end(
         self,
@@ -49,7 +49,8 @@ class OutputCollector(Callback):
     def take(self) -> tuple[Tensor, Tensor]:
         """Probabilities (N, 10) and labels (N,) of all processes, in the order of the data set; they are given once."""
         batches, self._outputs = self._outputs, []
-        return gather(batches)
+        logits, labels = gather(batches)
+        return logits.float().softmax(1), labels
 
 
 def gather(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
