@@ -16,8 +16,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
-from mnist_cli.datamodule import to_floats
+from mnist_cli.datamodule import data_of, to_floats
 from mnist_cli.evaluation import OutputCollector, gather
+from mnist_cli.runs import shown
 from mnist_cli.sources import NUM_CLASSES, class_names
 
 _SHOWN = 64  # images of a batch that TensorBoard shows: the quick start's batch
@@ -70,14 +71,12 @@ class Figures(OutputCollector):
         self._draw_training(trainer)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
-        self._draw_evaluation(trainer, "test", data.test_set.images)
+        self._draw_evaluation(trainer, "test", data_of(trainer).test_set.images)
         self._log_hyperparameters(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
-            data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
-            self._draw_evaluation(trainer, "validate", data.val_set.images)
+            self._draw_evaluation(trainer, "validate", data_of(trainer).val_set.images)
 
     def _record(self, trainer: pl.Trainer, epoch: int) -> None:
         names = ("train/loss", "train/acc", "val/loss", "val/acc")
@@ -88,7 +87,7 @@ class Figures(OutputCollector):
     def _draw_samples(self, trainer: pl.Trainer) -> None:
         from mnist_cli.figures import samples_figure
 
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+        data = data_of(trainer)
         digits = data.train_set
         first = torch.cat([(digits.labels == k).nonzero()[: self.per_class, 0] for k in range(NUM_CLASSES)])
         images = to_floats(digits.images[first])
@@ -126,8 +125,7 @@ class Figures(OutputCollector):
 
         probabilities, labels = (tensor.numpy() for tensor in tensors)
         images = images_u8[: len(labels)].squeeze(1).numpy()
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
-        names = class_names(data.dataset)
+        names = class_names(data_of(trainer).dataset)
         predicted = probabilities.argmax(1)
         counts = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
         counts.index_put_((tensors[1], torch.from_numpy(predicted)), torch.tensor(1), accumulate=True)
@@ -271,4 +269,4 @@ class PredictionWriter(Callback):
             for index, row in zip(indices.tolist(), probabilities.tolist(), strict=True):
                 best = max(range(NUM_CLASSES), key=row.__getitem__)
                 writer.writerow([index, best, f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)])
-        print(f"{len(indices):,} predictions are in {path}")
+        print(f"{len(indices):,} predictions are in {shown(path)}")

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mnist_cli import UserError
-from mnist_cli.runs import run_of
+from mnist_cli.runs import run_of, shown
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -104,8 +104,4 @@ def describe_checkpoint(path: Path, content: dict[str, Any]) -> str:
         if state.get("monitor") and state.get("best_model_score") is not None
     ]
     best = "".join(scores[:1]) if path.stem == "best" else ""
-    try:
-        shown = path.relative_to(Path.cwd())
-    except ValueError:
-        shown = path
-    return f"Checkpoint {shown} ({place}after epoch {content.get('epoch', 0) + 1}{best})"
+    return f"Checkpoint {shown(path)} ({place}after epoch {content.get('epoch', 0) + 1}{best})"

@@ -16,8 +16,6 @@ from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from mnist_cli import UserError
 from mnist_cli.callbacks import BatchLog, Figures, PredictionWriter
@@ -26,9 +24,9 @@ from mnist_cli.datamodule import DigitDataModule
 from mnist_cli.evaluation import Evaluation
 from mnist_cli.loggers import DigitProgressBar
 from mnist_cli.loops import shorten_steps
-from mnist_cli.messages import explain, first_sentence, silence
+from mnist_cli.messages import first_sentence, silence
 from mnist_cli.module import DigitModule
-from mnist_cli.networks import Network
+from mnist_cli.parser import DigitArgumentParser
 from mnist_cli.process import tune
 from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of, wanted_checkpoint
 
@@ -72,24 +70,6 @@ USED = {
     "test": ("evaluation", "figures"),
     "predict": ("predictions",),
 }
-
-
-class DigitArgumentParser(LightningArgumentParser):
-    """Says what is wrong with an option in one sentence."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        if not self.exit_on_error:  # a parser inside the parser, which adds where the option belongs
-            super().error(message, ex)
-        parsers = [
-            self,
-            *(p for action in self._actions if isinstance(action.choices, dict) for p in action.choices.values()),
-        ]
-        names = (name for parser in parsers for name in parser._option_string_actions)
-        options = [name.removeprefix("--") for name in names if name.startswith("--")]
-        raise UserError(explain(message, options, _class_names()))
 
 
 class DigitCLI(LightningCLI):
@@ -264,17 +244,6 @@ def run(args: Sequence[str]) -> int:
     except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1
         return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
     return 0
-
-
-def _class_names() -> list[str]:
-    """What can be named without its module where a class is wanted."""
-    names: list[str] = []
-    bases: list[type] = [Network, Optimizer, LRScheduler, pl.Callback]
-    while bases:
-        found: list[type] = bases.pop().__subclasses__()
-        names += [cls.__name__ for cls in found]
-        bases += found
-    return names
 
 
 def _set_places(config: Namespace, run: Run) -> None:

@@ -132,6 +132,12 @@ class DigitDataModule(pl.LightningDataModule):
         torch.set_rng_state(state_dict["rng"])
 
 
+def data_of(trainer: pl.Trainer) -> DigitDataModule:
+    """The data of a trainer that runs on a `DigitDataModule`."""
+    data: DigitDataModule = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+    return data
+
+
 def to_floats(images: Tensor) -> Tensor:
     """From uint8 to float32 in [0, 1], same shape."""
     return images.float().div_(255)  # torch.div(images, 255) is the same and takes 10 times as long for 1,000 images

@@ -20,6 +20,8 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from mnist_cli.datamodule import data_of
+from mnist_cli.runs import shown
 from mnist_cli.sources import NUM_CLASSES, class_names
 
 
@@ -92,21 +94,21 @@ class Evaluation(OutputCollector):
         probabilities, labels = self.take()
         if not trainer.is_global_zero:
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set when the trainer gets its data
+        dataset = data_of(trainer).dataset
         report = {
             "stage": stage,
             "checkpoint": str(trainer.ckpt_path),
-            "dataset": data.dataset,
+            "dataset": dataset,
             "loss": trainer.callback_metrics[loss].item(),
             **evaluate(probabilities, labels),
         }
         console = Console()
-        for part in render(report, class_names(data.dataset)):
+        for part in render(report, class_names(dataset)):
             console.print(part, highlight=False)
         if self.dirpath:
             path = Path(self.dirpath) / f"{self.name or stage}.json"
             path.write_text(json.dumps(report, indent=1) + "\n")
-            console.print(f"written to {path}", highlight=False, soft_wrap=True)
+            console.print(f"written to {shown(path)}", highlight=False, soft_wrap=True)
 
 
 def evaluate(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import warnings
 
 # What Lightning, torch and their dependencies say in vain, each with the reason why it is in vain here.
 _WARNINGS = (
-    # LightningCLI 2.6 calls what jsonargparse has renamed; both versions are bounded in pyproject.toml.
+    # LightningCLI 2.6 calls what jsonargparse has renamed (Lightning issue 21900); pyproject.toml bounds both versions.
     r"(?s).*(was deprecated in v4|JsonargparseDeprecationWarning)",
-    # torch 2.15 against Lightning 2.6: its use of torch's tree utilities, which a user cannot change.
+    # Lightning 2.6 asks torch in an old way whether a tree is a leaf (Lightning issue 21326); a user cannot change it.
     r".*isinstance\(treespec, LeafSpec\).*",
     # Digits in memory are handed over faster by the main process than by any number of workers (benchmarks/README.md).
     r".*does not have many workers.*",

@@ -172,6 +172,12 @@ def find_checkpoint(wanted: str, root: Path) -> Path:
     )
 
 
+def shown(path: Path) -> Path:
+    """A path as the user would write it: from the current folder, if it lies there."""
+    absolute = path.absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
+
+
 def run_of(checkpoint: Path) -> Run | None:
     """The run that a checkpoint lies in, or None for a file that stands alone."""
     run = Run(checkpoint.absolute().parent.parent)

@@ -9,7 +9,8 @@ PACKAGE = Path(mnist_cli.__file__).parent
 LAYERS = [
     {"arrays", "batches", "networks", "figures", "runs", "messages", "process"},
     {"sources"},
-    {"datamodule", "module", "loops", "checkpoints", "loggers", "evaluation"},
+    {"datamodule", "module", "loops", "checkpoints", "loggers", "parser"},
+    {"evaluation"},
     {"callbacks"},
     {"cli"},
     {"__main__"},

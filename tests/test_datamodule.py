@@ -2,7 +2,6 @@
 
 import kornia.augmentation as K
 import lightning.pytorch as pl
-import pytest
 import torch
 from torch.utils.data import random_split
 from torchvision.datasets import MNIST
@@ -76,7 +75,6 @@ def make_trainer(tmp_path, **kwargs):
     return pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, num_sanity_val_steps=0, **quiet, **kwargs)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec")
 def test_only_training_images_are_augmented(data_dir, tmp_path):
     data = DigitDataModule(data_dir=data_dir, augment=[K.RandomInvert(p=1.0)])
     recorder = Recorder()

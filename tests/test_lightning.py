@@ -21,12 +21,6 @@ from mnist_cli.loops import shorten_steps
 from mnist_cli.module import DigitModule
 from mnist_cli.networks import MLP
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers",
-    "ignore:.*LeafSpec",
-    "ignore:.*logging interval",
-    "ignore:.*no `val_dataloader`",
-)
 OFF = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
 
 

@@ -13,10 +13,6 @@ from mnist_cli.datamodule import to_floats
 from mnist_cli.module import DigitModule
 from mnist_cli.networks import MLP
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*logging interval"
-)
-
 
 class FloatModule(DigitModule):
     def on_after_batch_transfer(self, batch, dataloader_idx):
