@@ -140,7 +140,10 @@ class DigitCLI(LightningCLI):
             settings = run.config.read_text()
         else:
             data = {**content["datamodule_hyper_parameters"], "images": None}
-            settings = yaml.safe_dump({"model": content["hyper_parameters"], "data": data})
+            parts = {"model": content["hyper_parameters"], "data": data}
+            if run:  # in another precision the figures would be slightly different ones
+                parts["trainer"] = {"precision": yaml.safe_load(run.config.read_text())["trainer"]["precision"]}
+            settings = yaml.safe_dump(parts)
         if _is_main_process():
             print(describe_checkpoint(self.checkpoint, content), file=sys.stderr)
         return ["--config", settings, *options, "--ckpt_path", str(self.checkpoint)]

@@ -136,7 +136,7 @@ def find_checkpoint(wanted: str, root: Path) -> Path:
     """Turn what the user gave for `--ckpt_path` into a file.
 
     Args:
-        wanted: `best` or `last` (of the newest run that has one), a checkpoint file, or a run directory (its best).
+        wanted: `best` or `last` (of the newest run that has a checkpoint), a file, or a run directory (its best).
         root: Folder that holds `lightning_logs`.
 
     Raises:
@@ -145,9 +145,11 @@ def find_checkpoint(wanted: str, root: Path) -> Path:
     if wanted in ("best", "last"):
         logs = root / RUNS
         for number in sorted(_numbers(logs), reverse=True):
-            file = Run(logs / f"version_{number}").checkpoint(wanted)
-            if file.is_file():
-                return file
+            # A run without validation has nothing to choose by: its last checkpoint is its best.
+            for name in dict.fromkeys([wanted, "last"]):
+                file = Run(logs / f"version_{number}").checkpoint(name)
+                if file.is_file():
+                    return file
         raise UserError(
             f"--ckpt_path {wanted}: no run in {logs} has a checkpoint; "
             "train one with `mnist fit --config configs/default.yaml`, or give a checkpoint file or a run directory."

@@ -221,7 +221,7 @@ def _download(dataset: str, data_dir: Path) -> None:
         except (RuntimeError, AssertionError, ValueError, OSError, EOFError) as error:
             raise UserError(
                 f"{dataset} is not in {data_dir / dataset / 'raw'} and cannot be downloaded "
-                f"({' '.join(str(error).split())}); connect to the network, or put its files into that folder."
+                f"({' '.join(str(error).split())}); connect to the network, or put its unpacked files there."
             ) from error
         raw = data_dir / dataset / "raw"
         raw.mkdir(parents=True, exist_ok=True)

@@ -176,6 +176,20 @@ def test_a_fit_without_validation_trains_and_tests(tmp_path, monkeypatch, mnist)
     assert float(metrics()[-1]["test/acc"]) > 0.8
 
 
+def test_a_new_process_tests_in_the_precision_of_the_run(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    report = Path("lightning_logs/version_0/test.json")
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=0", "--trainer.precision=bf16-mixed") == 0
+    first = json.loads(report.read_text())
+    report.unlink()
+    assert mnist("test", "--ckpt_path", "best") == 0
+    again = json.loads(report.read_text())
+    assert first["loss"] == again["loss"]
+    assert first["confusion_matrix"] == again["confusion_matrix"]
+    assert mnist("test", "--ckpt_path", "best", "--trainer.precision=32-true") == 0
+    assert first["loss"] != json.loads(report.read_text())["loss"]
+
+
 def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, monkeypatch, mnist):
     monkeypatch.chdir(tmp_path)
     options = [

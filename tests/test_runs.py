@@ -29,12 +29,18 @@ def test_numbers_go_on_after_the_highest_and_ignore_strangers(tmp_path):
     assert reserve_run(tmp_path).path.name == "version_13"
 
 
-def test_best_and_last_mean_the_newest_run_that_has_one(tmp_path):
+def test_best_and_last_mean_the_newest_run_that_has_a_checkpoint(tmp_path):
+    newest = make_run(tmp_path, 10, "best", "last")
     make_run(tmp_path, 2, "best", "last")
-    newest = make_run(tmp_path, 10, "last")
     make_run(tmp_path, 11)
-    assert find_checkpoint("best", tmp_path).parent.parent.name == "version_2"
+    assert find_checkpoint("best", tmp_path) == newest.checkpoint("best")
     assert find_checkpoint("last", tmp_path) == newest.checkpoint("last")
+
+
+def test_the_best_of_a_run_without_validation_is_its_last(tmp_path):
+    make_run(tmp_path, 2, "best", "last")
+    newest = make_run(tmp_path, 3, "last")
+    assert find_checkpoint("best", tmp_path) == newest.checkpoint("last")
 
 
 def test_a_run_directory_means_its_best_and_a_file_itself(tmp_path):
