@@ -1,8 +1,10 @@
 """Digits as NumPy arrays of a user's own: checked, and turned into uint8 images (N, 28, 28) and int64 labels (N,)."""
 
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ def _read_folder(folder: Path, *, train: bool) -> tuple[Tensor, Tensor]:
 def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     names = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in names if name not in arrays]
             if missing:
                 raise UserError(f"data.dataset: {path} has no array {', '.join(missing)}; it needs {', '.join(names)}.")
@@ -65,7 +67,7 @@ def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
             images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
     except FileNotFoundError as error:
         raise UserError(f"data.dataset: there is no file {path}; give an .npz file with {', '.join(names)}.") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no .npz file of plain arrays ({error}); write it with numpy.savez.") from error
     return _to_digits(lambda: images, lambda: labels, path)
 
@@ -75,8 +77,10 @@ def _load_npy(path: Path) -> np.ndarray:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r")
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; give a .npy file written with numpy.save.") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"{path} is no .npy file of plain numbers ({error}); write it with numpy.save.") from error
+    if not isinstance(array, np.ndarray):  # several arrays in one file
+        raise UserError(f"{path} holds several arrays; give a .npy file of one array, written with numpy.save.")
     return array
 
 

@@ -37,7 +37,7 @@ class RunCheckpoint(ModelCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,
             enable_version_counter=False,
-            save_on_train_epoch_end=monitor is None,
+            save_on_train_epoch_end=True if monitor is None else None,  # None: then, if validation is once an epoch
         )
         self._resumed_from: Path | None = None
         self._copies = False
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(
             f"--ckpt_path: {path} is no checkpoint, or only a part of one; give a .ckpt file that `mnist fit` wrote."
         ) from error
-    keys = {"state_dict", "hyper_parameters", "datamodule_hyper_parameters"}
+    keys = {"state_dict", "hyper_parameters", "datamodule_hyper_parameters", "loops", "epoch"}
     if not isinstance(content, dict) or not keys <= content.keys():
         raise UserError(
             f"--ckpt_path: {path} is a checkpoint of another program; give a .ckpt file that `mnist fit` wrote."
@@ -104,4 +104,12 @@ def describe_checkpoint(path: Path, content: dict[str, Any]) -> str:
         if state.get("monitor") and state.get("best_model_score") is not None
     ]
     best = "".join(scores[:1]) if path.stem == "best" else ""
-    return f"Checkpoint {shown(path)} ({place}after epoch {content.get('epoch', 0) + 1}{best})"
+    done = epochs_done(content)
+    epoch = f"after epoch {done}" if done > content["epoch"] else f"in epoch {content['epoch'] + 1}"
+    return f"Checkpoint {shown(path)} ({place}{epoch}{best})"
+
+
+def epochs_done(content: dict[str, Any]) -> int:
+    """How many epochs a checkpoint's run had finished."""
+    done: int = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    return done

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli import UserError
 from mnist_cli.callbacks import BatchLog, Figures, PredictionWriter
-from mnist_cli.checkpoints import RunCheckpoint, describe_checkpoint, read_checkpoint
+from mnist_cli.checkpoints import RunCheckpoint, describe_checkpoint, epochs_done, read_checkpoint
 from mnist_cli.datamodule import DigitDataModule
 from mnist_cli.evaluation import Evaluation
 from mnist_cli.loggers import DigitProgressBar
@@ -72,6 +72,14 @@ USED = {
 }
 
 
+# What Lightning says only when it is under way, and the option that it speaks of.
+_MISTAKES = {
+    "Early stopping conditioned on metric": "--early_stopping.monitor",
+    "`val_check_interval`": "--trainer.val_check_interval",
+    "is not in bounds, numpy accepts from": "--seed_everything",
+}
+
+
 class DigitCLI(LightningCLI):
     """LightningCLI that works with whole runs.
 
@@ -83,6 +91,7 @@ class DigitCLI(LightningCLI):
         self.run_directory: Run | None = None
         self.best: RunCheckpoint | None = None
         self.epochs_done = 0
+        self.scheduled = False
         self.command, *options = args
         try:
             super().__init__(
@@ -129,12 +138,14 @@ class DigitCLI(LightningCLI):
         if wanted is None or {"-h", "--help"} & set(options):
             self.checkpoint = None
             return options
-        if _is_main_process():
+        if _is_main_process() or "MNIST_CHECKPOINT" not in os.environ:
             # The processes that Lightning starts for DDP read the same options; the newest run may be another by then.
-            os.environ["MNIST_CHECKPOINT"] = str(find_checkpoint(wanted, root).absolute())
+            found = find_checkpoint(wanted, root, resume=self.command == "fit")
+            os.environ["MNIST_CHECKPOINT"] = str(found.absolute())
         self.checkpoint = Path(os.environ["MNIST_CHECKPOINT"])
         content = read_checkpoint(self.checkpoint)
-        self.epochs_done = content["epoch"] + 1
+        self.epochs_done = epochs_done(content)
+        self.scheduled = any(state.get("total_steps") for state in content.get("lr_schedulers", []))
         run = run_of(self.checkpoint)
         if self.command == "fit" and run:
             settings = run.config.read_text()
@@ -142,7 +153,7 @@ class DigitCLI(LightningCLI):
             data = {**content["datamodule_hyper_parameters"], "images": None}
             parts = {"model": content["hyper_parameters"], "data": data}
             if run:  # in another precision the figures would be slightly different ones
-                parts["trainer"] = {"precision": yaml.safe_load(run.config.read_text())["trainer"]["precision"]}
+                parts["trainer"] = {"precision": run.settings()["trainer"]["precision"]}
             settings = yaml.safe_dump(parts)
         if _is_main_process():
             print(describe_checkpoint(self.checkpoint, content), file=sys.stderr)
@@ -157,12 +168,15 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.command]
         _check_accelerator(config.trainer.accelerator)
+        for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
+            if config.trainer[name] == 0:
+                raise UserError(f"--trainer.{name} 0: there would be nothing to train with; give at least 1.")
         planned = config.trainer.max_epochs or -1
         if self.command == "fit" and 0 < planned <= self.epochs_done:
-            raise UserError(
-                f"--ckpt_path: that run is complete, {self.epochs_done} of {planned} epochs; "
-                f"go on with --trainer.max_epochs {planned + 5}, for example."
-            )
+            more = f"go on with --trainer.max_epochs {self.epochs_done + 5}, for example."
+            if self.scheduled:
+                more = "its schedule has ended too: train anew without --ckpt_path."
+            raise UserError(f"--ckpt_path: that run is complete, {self.epochs_done} of {planned} epochs; {more}")
         self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
         dump = self._parser(self.command).dump(config, skip_none=False)
         config = self.config[self.command]
@@ -171,8 +185,10 @@ class DigitCLI(LightningCLI):
             assert self.checkpoint is not None
             _set_places(config, run_of(self.checkpoint) or Run(self.checkpoint.parent))
         elif not config.trainer.fast_dev_run and _is_main_process():
-            if config.trainer.logger is True:
-                config.trainer.logger = self._parser(self.command).get_default("trainer.logger")
+            if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
+                config.trainer.logger = self._parser(self.command).get_defaults().trainer.logger
+            elif config.trainer.logger and not isinstance(config.trainer.logger, list):
+                config.trainer.logger = [config.trainer.logger]
             self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
             self.run_directory.config.write_text(dump)
             _set_places(config, self.run_directory)
@@ -185,21 +201,22 @@ class DigitCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = {**self._get(self.config_init, "trainer"), **kwargs}
-        config["callbacks"] = list(config["callbacks"] or [])
+        callbacks = config["callbacks"] or []
+        config["callbacks"] = list(callbacks) if isinstance(callbacks, list) else [callbacks]
         if config["enable_progress_bar"] is not False and not any(
             isinstance(c, ProgressBar) for c in config["callbacks"]
         ):
             config["callbacks"].append(DigitProgressBar())
-        callbacks = {name: self._get(self.config_init, name) for name in USED[self.command]}
+        ours = {name: self._get(self.config_init, name) for name in USED[self.command]}
         if config["enable_checkpointing"] is False:
-            callbacks.pop("checkpoint", None)
+            ours.pop("checkpoint", None)
         if config["limit_val_batches"] == 0:  # without validation there is nothing to stop by or to choose by
-            callbacks = {n: c for n, c in callbacks.items() if not str(getattr(c, "monitor", "")).startswith("val/")}
-        self.best = callbacks.get("checkpoint")
+            ours = {n: c for n, c in ours.items() if not str(getattr(c, "monitor", "")).startswith("val/")}
+        self.best = ours.get("checkpoint")
         if self.command == "fit" and config["enable_checkpointing"] is not False:
             directory = str(self.run_directory.checkpoints) if self.run_directory else None
-            callbacks["last"] = RunCheckpoint(directory, filename="last", monitor=None)
-        trainer = self._instantiate_trainer(config, [callback for callback in callbacks.values() if callback])
+            ours["last"] = RunCheckpoint(directory, filename="last", monitor=None)
+        trainer = self._instantiate_trainer(config, [callback for callback in ours.values() if callback])
         shorten_steps(trainer)
         return trainer
 
@@ -236,12 +253,13 @@ def run(args: Sequence[str]) -> int:
     tune()
     try:
         DigitCLI(args)
-    except (MisconfigurationException, OSError) as error:
+    except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
         raise UserError(first_sentence(error)) from error
-    except RuntimeError as error:
-        if not str(error).startswith("Early stopping conditioned on metric"):
+    except (RuntimeError, ValueError) as error:
+        options = [option for words, option in _MISTAKES.items() if words in str(error)]
+        if not options:
             raise
-        raise UserError(f"--early_stopping.monitor: {' '.join(str(error).split())}") from error
+        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
     except SIGTERMException:
         return 143
     except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADER
 from torch import Tensor, nn
 from torch.utils.data import random_split
 
+from mnist_cli import UserError
 from mnist_cli.arrays import read_images
 from mnist_cli.batches import DigitBatches, make_loader
 from mnist_cli.sources import prepare_digits, read_digits
@@ -78,6 +79,11 @@ class DigitDataModule(pl.LightningDataModule):
         else:
             images, labels = self._read(train=True)
             num_train = int(len(labels) * (1 - self.val_size))
+            if not 0 < num_train < len(labels):
+                raise UserError(
+                    f"data.val_size {self.val_size}: of {len(labels):,} images it leaves none for training or none for "
+                    "validation; choose another share."
+                )
             split = torch.Generator().manual_seed(self.split_seed)
             everything = DigitBatches(images, labels)
             train, val = random_split(everything, [num_train, len(labels) - num_train], generator=split)
@@ -109,12 +115,7 @@ class DigitDataModule(pl.LightningDataModule):
         sampler = UnrepeatedDistributedSampler(
             digits, num_replicas=world_size, rank=self.trainer.global_rank, shuffle=False
         )
-        fewest, most = len(digits) // world_size, -(-len(digits) // world_size)
-        batch_size = self.eval_batch_size
-        while -(-fewest // batch_size) != -(
-            -most // batch_size
-        ):  # DDP waits for ever where one process has a batch more
-            batch_size += 1
+        batch_size = _equal_batches(len(digits), world_size, self.eval_batch_size)
         return make_loader(digits, batch_size=batch_size, num_workers=self.num_workers, sampler=sampler)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
@@ -130,6 +131,14 @@ class DigitDataModule(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         torch.set_rng_state(state_dict["rng"])
+
+
+def _equal_batches(num_images: int, world_size: int, batch_size: int) -> int:
+    """The next batch size with which all processes have as many batches: where one has more, DDP waits for ever."""
+    fewest, most = num_images // world_size, -(-num_images // world_size)
+    while -(-fewest // batch_size) != -(-most // batch_size):
+        batch_size += 1
+    return batch_size
 
 
 def data_of(trainer: pl.Trainer) -> DigitDataModule:

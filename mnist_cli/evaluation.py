@@ -31,7 +31,7 @@ class OutputCollector(Callback):
     def __init__(self) -> None:
         self._outputs: list[tuple[Tensor, Tensor]] = []
 
-    def collect(self, trainer: pl.Trainer, logits: Tensor, labels: Tensor) -> None:
+    def _collect(self, trainer: pl.Trainer, logits: Tensor, labels: Tensor) -> None:
         if not trainer.sanity_checking and trainer.state.fn != "fit":
             self._outputs.append((logits.cpu(), labels.cpu()))
 
@@ -44,7 +44,7 @@ class OutputCollector(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self.collect(trainer, outputs, batch[1])
+        self._collect(trainer, outputs, batch[1])
 
     on_validation_batch_end = on_test_batch_end
 
@@ -107,6 +107,7 @@ class Evaluation(OutputCollector):
             console.print(part, highlight=False)
         if self.dirpath:
             path = Path(self.dirpath) / f"{self.name or stage}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(report, indent=1) + "\n")
             console.print(f"written to {shown(path)}", highlight=False, soft_wrap=True)
 

@@ -65,7 +65,7 @@ class EpochCSVLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         metrics = {name: value for name, value in metrics.items() if not name.endswith("_step")}
-        if not metrics.keys() - {"epoch"}:
+        if "epoch" not in metrics or len(metrics) == 1:  # without an epoch they are values of a step too
             return
         row = "test" if any(name.startswith("test/") for name in metrics) else str(metrics["epoch"])
         self._rows.setdefault(row, {}).update(metrics, step=step)

@@ -59,6 +59,7 @@ class EpochLoop(_TrainingEpochLoop):
             and (type(precision) is Precision or (type(precision) is MixedPrecision and precision.scaler is None))
             and type(trainer.profiler) is PassThroughProfiler
             and module.automatic_optimization
+            and not self.automatic_optimization._skip_backward
             and trainer.accumulate_grad_batches == 1
             and not trainer.gradient_clip_val
             and not any(_is_filled(module, pl.LightningModule, name) for name in _MODULE_HOOKS)
@@ -99,6 +100,8 @@ class EpochLoop(_TrainingEpochLoop):
         optimizer = trainer.optimizers[0]
         names = vars(module)  # setting the attribute would have torch.nn.Module look among the parameters first
 
+        losses: list[Tensor] = []
+
         @torch.enable_grad()
         def closure() -> Tensor:
             names["_current_fx_name"] = "training_step"
@@ -113,19 +116,21 @@ class EpochLoop(_TrainingEpochLoop):
             torch.autograd.backward(loss)
             self._call("on_after_backward")
             self._call("on_before_optimizer_step", optimizer)
-            return loss.detach()
+            losses.append(loss.detach())
+            return losses[-1]
 
         progress.step.increment_ready()
-        loss: Tensor = optimizer.step(closure)
+        optimizer.step(closure)
         progress.step.increment_completed()
         names["_current_fx_name"] = None
-        return loss
+        return losses[-1]
 
     def _call(self, name: str, *args: Any) -> None:
         module = self.trainer.lightning_module
         for hook in self._hooks[name]:
             vars(module)["_current_fx_name"] = name
             hook(self.trainer, module, *args)
+        vars(module)["_current_fx_name"] = None
 
 
 def _is_filled(owner: Any, base: type, name: str) -> bool:

@@ -58,6 +58,8 @@ def first_sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename} cannot be used ({error.strerror}); choose another place or free this one."
     text = " ".join(str(error).split())
+    if found := re.search(r"Problem with given class_path '(.*?)': (.*?\.)(?: |$)", text):
+        return f"{found[1]}: {found[2]}"
     return re.split(r"(?<=[.!?]) ", text)[0] or type(error).__name__
 
 
@@ -72,9 +74,13 @@ def explain(message: str, options: list[str], classes: list[str]) -> str:
     if found := re.search(r"unrecognized arguments: *(\S*)", message):
         unknown = found[1].split("=")[0]
         return f"there is no option {unknown}; {_did_you_mean(unknown, [f'--{name}' for name in options])}"
-    if found := re.search(r"argument (--\S+): expected one argument", message):
+    if found := re.search(r"argument (?:-\w/)?(--\S+): expected one argument", message):
         return f"{found[1]} needs a value; `--help` shows which."
     option = ".".join(re.findall(r"Parser key \"([^\"]+)\"", message))
+    if found := re.search(r"the following arguments are required: (.*)", message):
+        name = re.search(r"class_path='[\w.]*?(\w+)'", message)
+        needed = ", ".join(f"--{option}.{argument}" for argument in found[1].split(", "))
+        return f"{option}: {name[1] if name else 'the class'} needs a value for {needed}."
     if found := re.search(r"(?:accept option|Option) '([^']+)'", message):
         unknown = ".".join(filter(None, (option, found[1])))
         known = [f"{option}.{name}" for name in _arguments(message)] or options
@@ -110,6 +116,7 @@ def _value(message: str) -> str:
         r"val='(.*)'\)",
         r"Given value: (.*?)(?:\. Got value: Namespace.*)?$",
         r"Expected a path but (.*) either",
+        r"dot import path string: (\S+)",
         r"base 10: '(.*)'",
         r": (\S+) does not conform",
         r"could not convert string to float: '(.*)'",

@@ -19,7 +19,7 @@ from mnist_cli.sources import NUM_CLASSES
 
 Batch = tuple[Tensor, Tensor]
 
-# Arguments of torch's schedulers that mean "how many steps there are": left out or 0, the run's number is put in.
+# Arguments of torch's schedulers that mean "how many steps there are": for None or 0 the run's number is put in.
 _STEP_COUNTS = ("total_steps", "T_max", "total_iters")
 
 
@@ -30,7 +30,7 @@ class DigitModule(pl.LightningModule):
         net: Network from images (B, 1, 28, 28) to logits (B, 10): MLP, CNN, or the class path of any torch.nn.Module.
         loss: cross_entropy on the logits, or mse between the probabilities and the one-hot label.
         optimizer: Any torch optimizer.
-        lr_scheduler: Any torch scheduler. With total_steps, T_max or total_iters left out or 0 it spans the whole run.
+        lr_scheduler: Any torch scheduler. With total_steps left out, or T_max or total_iters 0, it spans the whole run.
         lr_scheduler_interval: When the scheduler steps; OneCycleLR always steps after each batch.
         mean: Mean of the pixels, in [0, 1]; subtracted before the network.
         std: Standard deviation of the pixels; divided by after that.
@@ -93,7 +93,7 @@ class DigitModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._step(batch, self.train_metrics)[1]
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector of Lightning's
-        if (self.trainer.global_step + 1) % every == 0:
+        if every and (self.trainer.global_step + 1) % every == 0:
             self.log("train/loss_step", loss, on_step=True, on_epoch=False)
         return loss
 
@@ -135,6 +135,8 @@ class DigitModule(pl.LightningModule):
     def _log_epoch(self, metrics: MetricCollection, *, prog_bar: bool = False) -> None:
         if self._uncounted[metrics]:
             self._count(metrics)
+        if not metrics["loss"].update_called:  # resumed after the last batch of an epoch
+            return
         self.log_dict(metrics.compute(), prog_bar=prog_bar)
         metrics.reset()
 
@@ -147,7 +149,7 @@ class DigitModule(pl.LightningModule):
         optimizer = _construct("model.optimizer", self.optimizer, self.parameters())
         if self.lr_scheduler is None:
             self._optimizer_settings = [
-                {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+                {name: group[name] for name in optimizer.defaults} for group in optimizer.param_groups
             ]
             return {"optimizer": optimizer}
         # The command line gives a partial with all of the scheduler's arguments as its keywords.
@@ -170,6 +172,17 @@ class DigitModule(pl.LightningModule):
         return int(steps)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._check_shapes(checkpoint)
+        planned = [state.get("total_steps") for state in checkpoint.get("lr_schedulers", [])]
+        if planned and planned[0] and self._trainer and self.trainer.state.fn == "fit":
+            steps = self.trainer.estimated_stepping_batches
+            if steps > planned[0]:
+                raise UserError(
+                    f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "
+                    "give the run's own number of epochs, or train anew without --ckpt_path."
+                )
+
+    def _check_shapes(self, checkpoint: dict[str, Any]) -> None:
         ours, theirs = self.state_dict(), checkpoint["state_dict"]
         for name in sorted(ours.keys() | theirs.keys()):
             shapes = [tuple(state[name].shape) if name in state else "absent" for state in (ours, theirs)]

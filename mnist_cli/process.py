@@ -1,4 +1,4 @@
-"""What is set for the whole process before any work, because it was measured to be faster; no result changes."""
+"""What is set for the whole process before any work, because it was measured to be faster."""
 
 import ctypes
 import os

@@ -54,13 +54,18 @@ class Run:
     def predictions(self) -> Path:
         return self.path / "predictions.csv"
 
+    def settings(self) -> dict[str, Any]:
+        """What config.yaml says."""
+        settings: dict[str, Any] = yaml.safe_load(self.config.read_text())
+        return settings
+
     def checkpoint(self, name: str) -> Path:
         """The file of the checkpoint `best` or `last`."""
         return self.checkpoints / f"{name}.ckpt"
 
     def discard_if_empty(self) -> None:
-        """Remove the directory of a run that ended before its first checkpoint."""
-        if not any(self.checkpoints.glob("*.ckpt")):
+        """Remove the directory of a run that ended before its first epoch did."""
+        if not any(self.checkpoints.glob("*.ckpt")) and not self.metrics.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -105,7 +110,7 @@ def wanted_checkpoint(options: list[str]) -> tuple[str | None, Path]:
     for config in flags.config:
         settings = _read_settings(config)
         wanted = settings.get("ckpt_path") or wanted
-        root = (settings.get("trainer") or {}).get("default_root_dir") or root
+        root = settings.get("trainer", {}).get("default_root_dir") or root
     return flags.ckpt_path or wanted, Path(flags.root or root or ".")
 
 
@@ -129,15 +134,19 @@ def _read_settings(config: str) -> dict[str, Any]:
         raise UserError(f"--config {config}{line}: this is no YAML ({problem}); correct the file.") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {config} has no settings; `mnist fit --print_config` shows how such a file looks.")
+    for group in ("trainer", "model", "data"):
+        if not isinstance(settings.get(group, {}), dict):
+            raise UserError(f"--config {config}: {group} needs settings below it, not '{settings[group]}'.")
     return settings
 
 
-def find_checkpoint(wanted: str, root: Path) -> Path:
+def find_checkpoint(wanted: str, root: Path, *, resume: bool = False) -> Path:
     """Turn what the user gave for `--ckpt_path` into a file.
 
     Args:
-        wanted: `best` or `last` (of the newest run that has a checkpoint), a file, or a run directory (its best).
+        wanted: `best` or `last` (of the newest run that has a checkpoint), a file, or a run directory.
         root: Folder that holds `lightning_logs`.
+        resume: Of a run directory take the last checkpoint, not the best.
 
     Raises:
         UserError: If there is no such checkpoint.
@@ -158,14 +167,10 @@ def find_checkpoint(wanted: str, root: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        for file in (
-            Run(path).checkpoint("best"),
-            Run(path).checkpoint("last"),
-            path / "best.ckpt",
-            path / "last.ckpt",
-        ):
-            if file.is_file():
-                return file
+        for name in ("last", "best") if resume else ("best", "last"):
+            for file in (Run(path).checkpoint(name), path / f"{name}.ckpt"):
+                if file.is_file():
+                    return file
         raise UserError(
             f"--ckpt_path {wanted}: the directory has no checkpoints/best.ckpt; give a run directory or a file."
         )
@@ -182,8 +187,9 @@ def shown(path: Path) -> Path:
 
 def run_of(checkpoint: Path) -> Run | None:
     """The run that a checkpoint lies in, or None for a file that stands alone."""
-    run = Run(checkpoint.absolute().parent.parent)
-    return run if run.config.is_file() else None
+    folder = checkpoint.absolute().parent
+    run = Run(folder.parent)
+    return run if run.config.is_file() and folder == run.checkpoints else None
 
 
 def _numbers(logs: Path) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mnist_cli.cli  # noqa: F401  Lightning logs to the stderr of the time of its import, which no test may own
 from mnist_cli.__main__ import main
 from mnist_cli.sources import prepare_digits, read_digits
 

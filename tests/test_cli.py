@@ -103,10 +103,51 @@ def test_a_resumed_run_keeps_the_best_checkpoint_so_far(workplace, mnist):
     assert kept["epoch"] == 1
 
 
-def test_flags_win_over_the_settings_of_the_run(workplace, mnist, capfd):
+def test_a_run_goes_on_from_its_last_checkpoint_and_from_its_best(workplace, mnist):
+    more = ["--trainer.max_epochs=3", "--test_after_fit=false", "--figures=null"]
+    for wanted in ("last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/best.ckpt"):
+        assert mnist("fit", "--ckpt_path", wanted, *more) == 0
+    last, directory, best = (metrics(f"lightning_logs/version_{number}") for number in (1, 2, 3))
+    assert last == directory
+    assert [row["epoch"] for row in last] == ["2"]
+    assert [row["epoch"] for row in best] in (["2"], ["1", "2"])
+    assert all(0 < float(row["train/loss"]) < 10 and float(row["val/loss"]) > 0 for row in best)
+
+
+def test_a_run_in_the_middle_of_an_epoch_is_not_complete(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    every_20 = "{class_path: ModelCheckpoint, init_args: {dirpath: mid, filename: '{step}', every_n_train_steps: 20}}"
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=1", f"--trainer.callbacks=[{every_20}]") == 0
+    (checkpoint,) = Path("mid").glob("*.ckpt")
+    assert mnist("test", "--ckpt_path", str(checkpoint)) == 0
+    assert "(in epoch 1)" in capfd.readouterr().err
+
+
+def test_a_schedule_that_was_planned_shorter_is_named(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    schedule = ["--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.01"]
+    quick = ["--trainer.limit_val_batches=1", "--test_after_fit=false", "--figures=null"]
+    assert mnist("fit", *SHORT, *schedule, *quick) == 0
+    assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
+    assert "the run's schedule was planned for 40 steps, not 80; give the run's own" in capfd.readouterr().err
+    assert mnist("fit", "--ckpt_path=last") == 2
+    assert "that run is complete, 1 of 1 epochs; its schedule has ended too" in capfd.readouterr().err
+    assert not Path("lightning_logs/version_1").exists()
+
+
+@pytest.mark.parametrize("logger", ["null", "true", "{class_path: TensorBoardLogger, init_args: {save_dir: .}}"])
+def test_whatever_the_logger_a_run_has_one_directory(tmp_path, monkeypatch, mnist, logger):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=1", "--figures=null", f"--trainer.logger={logger}") == 0
+    assert [path.name for path in Path("lightning_logs").iterdir()] == ["version_0"]
+    assert list(Path("lightning_logs/version_0").glob("events*"))
+
+
+def test_flags_win_over_the_settings_of_the_run(workplace, mnist):
     assert mnist("test", "--ckpt_path", "best", "--model.loss", "mse") == 0
-    assert float(metrics()[-1]["test/loss"]) > 0.1
-    assert "0.0" in capfd.readouterr().out
+    report = json.loads(Path("lightning_logs/version_0/test.json").read_text())
+    assert report["accuracy"] == pytest.approx(float(metrics()[-1]["test/acc"]))
+    assert report["loss"] < 0.5 * float(metrics()[-1]["test/loss"])  # squares of probabilities, not their logarithms
 
 
 def test_a_convolutional_run_is_tested_as_one_on_its_own_data(tmp_path, monkeypatch, mnist, test_digits, capfd):
@@ -270,6 +311,19 @@ def test_two_processes_are_one_process(workplace, data_dir):
     assert figures[0] == figures[1]
     subprocess.run([mnist, "predict", *two], check=True, capture_output=True)
     assert [row["index"] for row in rows("lightning_logs/version_1/predictions.csv")] == [str(n) for n in range(10_000)]
+
+
+def test_torchrun_tests_what_one_process_tests(workplace, mnist):
+    assert mnist("test") == 0
+    report = Path("lightning_logs/version_0/test.json")
+    one = json.loads(report.read_text())
+    report.unlink()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    options = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    subprocess.run([*torchrun, "-m", "mnist_cli", "test", *options], check=True, timeout=150, capture_output=True)
+    two = json.loads(report.read_text())
+    assert two["confusion_matrix"] == one["confusion_matrix"]
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 
 def test_help_and_version_do_without_torch():

@@ -120,18 +120,32 @@ class Diary(pl.Callback):
     on_train_batch_end = note("on_train_batch_end")
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_the_short_way_is_lightnings_way(data_dir, tmp_path, precision):
+def nobody():
+    return pl.Callback()
+
+
+def average():
+    return pl.callbacks.EMAWeightAveraging(decay=0.9)
+
+
+def swa():
+    return pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)
+
+
+@pytest.mark.parametrize(
+    ("precision", "other"), [("32-true", nobody), ("bf16-mixed", nobody), ("32-true", average), ("32-true", swa)]
+)
+def test_the_short_way_is_lightnings_way(data_dir, tmp_path, precision, other):
     found = []
     for short in (True, False):
         diary = Diary()
-        scheduler = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=0)
+        one_cycle = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=0)
         module, trainer = train(
             data_dir,
             tmp_path,
             short=short,
-            callbacks=[diary, pl.Callback()],
-            model={"lr_scheduler": scheduler},
+            callbacks=[diary, other()],
+            model={"lr_scheduler": None if other is swa else one_cycle},
             max_epochs=2,
             precision=precision,
         )
@@ -166,6 +180,17 @@ def test_the_loss_of_single_steps_is_logged_as_often_as_asked(tmp_path, monkeypa
     )
     log = events("lightning_logs/version_0")
     assert [event.step for event in log.Scalars("train/loss_step")] == [9, 19, 29, 39]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--trainer.log_every_n_steps=0"], ["--trainer.log_every_n_steps=5", "--trainer.callbacks=LearningRateMonitor"]],
+)
+def test_however_often_steps_are_logged_metrics_have_a_row_an_epoch(tmp_path, monkeypatch, mnist, options):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *SHORT, "--trainer.limit_val_batches=1", "--figures=null", *options) == 0
+    text = Path("lightning_logs/version_0/metrics.csv").read_text()
+    assert text.count("\n") == 3
 
 
 def test_workers_train_the_same_network(data_dir, tmp_path, monkeypatch, mnist):

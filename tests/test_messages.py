@@ -49,6 +49,18 @@ def options(text):
         ("fit --data.dataset eleven.npz", "go from 8 to 11"),
         ("fit --trainer.default_root_dir words.yaml", "no run directory can be made in words.yaml"),
         ("fit --data.data_dir words.yaml/data", "words.yaml/data"),
+        ("fit --config", "--config needs a value"),
+        ("fit --config group.yaml", "--config group.yaml: trainer needs settings below it, not '3'."),
+        ("fit --config class.yaml", "model.net: expected the name or path of a class, got 'MLPP'; did you mean MLP?"),
+        ("fit --model.lr_scheduler StepLR", "StepLR needs a value for --model.lr_scheduler.step_size"),
+        ("fit --trainer.logger WandbLogger", "WandbLogger: Requirement 'wandb"),
+        ("fit --seed_everything=-5", "--seed_everything: -5 is not in bounds"),
+        ("fit --trainer.accumulate_grad_batches 0", "--trainer.accumulate_grad_batches 0: "),
+        ("fit --trainer.limit_train_batches 0", "--trainer.limit_train_batches 0: "),
+        ("fit --trainer.val_check_interval 100000", "--trainer.val_check_interval: "),
+        ("fit --data.dataset one.npz", "one.npz is no .npz file"),
+        ("fit --data.dataset cut.npz", "cut.npz is no .npz file"),
+        ("fit --data.dataset even.npz --data.val_size 0.9", "data.val_size 0.9: of 4 images it leaves none"),
     ],
 )
 def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, command, message):
@@ -59,8 +71,12 @@ def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, comman
     for name, content in GIBBERISH.items():
         Path(name).write_bytes(content)
     torch.save({"state_dict": {}}, "other.ckpt")
-    zeros = np.zeros((4, 28, 28), np.uint8)
-    for name, labels in (("uneven", np.arange(3)), ("eleven", np.arange(4) + 8)):
+    Path("group.yaml").write_text("trainer: 3\n")
+    Path("class.yaml").write_text("model:\n  net:\n    class_path: MLPP\n")
+    Path("cut.npz").write_bytes(b"PK\3\4" + bytes(100))
+    np.save("one.npy", zeros := np.zeros((4, 28, 28), np.uint8))
+    Path("one.npy").rename("one.npz")
+    for name, labels in (("uneven", np.arange(3)), ("eleven", np.arange(4) + 8), ("even", np.arange(4))):
         np.savez(f"{name}.npz", x_train=zeros, y_train=labels, x_test=zeros, y_test=labels)
     Path("arrays").mkdir()
     np.save("arrays/train.image.npy", zeros)
