@@ -5,7 +5,7 @@ lightning_logs/version_7/
     checkpoints/best.ckpt   monitored (val/loss by default), replaced in place
     checkpoints/last.ckpt   every epoch, unmonitored
     metrics.csv             a row an epoch; the test row last
-    events.out.tfevents.*   TensorBoard
+    events.out.tfevents.*   TensorBoard, with hparams.yaml
     figures/*.png           what the run looks like
     test.json               the newest evaluation on the test set (validate.json: on the validation split)
     predictions.csv         the newest predictions
