@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from mnist_cli import UserError, __version__
@@ -92,6 +93,7 @@ def command() -> None:
     With torch loaded, Python takes 1.5 s to free its memory piece by piece before it ends; the system does so at once.
     What was registered to run at the exit still runs.
     """
+    sys.path.append(str(Path.cwd()))  # a network of the user's own may lie there
     status = main()
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -68,7 +68,7 @@ def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     except FileNotFoundError as error:
         raise UserError(f"data.dataset: there is no file {path}; give an .npz file with {', '.join(names)}.") from error
     except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is no .npz file of plain arrays ({error}); write it with numpy.savez.") from error
+        raise UserError(f"{path} is no .npz file of plain arrays; write it with numpy.savez.") from error
     return _to_digits(lambda: images, lambda: labels, path)
 
 
@@ -78,7 +78,7 @@ def _load_npy(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; give a .npy file written with numpy.save.") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is no .npy file of plain numbers ({error}); write it with numpy.save.") from error
+        raise UserError(f"{path} is no .npy file of plain numbers; write it with numpy.save.") from error
     if not isinstance(array, np.ndarray):  # several arrays in one file
         raise UserError(f"{path} holds several arrays; give a .npy file of one array, written with numpy.save.")
     return array

@@ -9,9 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import yaml
-from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
@@ -29,6 +27,7 @@ from mnist_cli.module import DigitModule
 from mnist_cli.parser import DigitArgumentParser
 from mnist_cli.process import tune
 from mnist_cli.runs import Run, find_checkpoint, reserve_run, run_of, wanted_checkpoint
+from mnist_cli.settings import check_settings, set_places
 
 # Callbacks and loggers of a default run; each is an option: `--early_stopping.patience 3`, `--checkpoint null`.
 DEFAULTS: dict[str, Any] = {
@@ -147,13 +146,14 @@ class DigitCLI(LightningCLI):
         self.epochs_done = epochs_done(content)
         self.scheduled = any(state.get("total_steps") for state in content.get("lr_schedulers", []))
         run = run_of(self.checkpoint)
-        if self.command == "fit" and run:
+        precision = (run.settings().get("trainer") or {}).get("precision") if run else None
+        if self.command == "fit" and run and run.config.is_file():
             settings = run.config.read_text()
         else:
             data = {**content["datamodule_hyper_parameters"], "images": None}
             parts = {"model": content["hyper_parameters"], "data": data}
-            if run:  # in another precision the figures would be slightly different ones
-                parts["trainer"] = {"precision": run.settings()["trainer"]["precision"]}
+            if precision:  # in another one the figures would be slightly different ones
+                parts["trainer"] = {"precision": precision}
             settings = yaml.safe_dump(parts)
         if _is_main_process():
             print(describe_checkpoint(self.checkpoint, content), file=sys.stderr)
@@ -167,10 +167,7 @@ class DigitCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.command]
-        _check_accelerator(config.trainer.accelerator)
-        for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
-            if config.trainer[name] == 0:
-                raise UserError(f"--trainer.{name} 0: there would be nothing to train with; give at least 1.")
+        check_settings(config)
         planned = config.trainer.max_epochs or -1
         if self.command == "fit" and 0 < planned <= self.epochs_done:
             more = f"go on with --trainer.max_epochs {self.epochs_done + 5}, for example."
@@ -183,7 +180,7 @@ class DigitCLI(LightningCLI):
         if self.command != "fit":
             config.trainer.logger = False
             assert self.checkpoint is not None
-            _set_places(config, run_of(self.checkpoint) or Run(self.checkpoint.parent))
+            set_places(config, run_of(self.checkpoint) or Run(self.checkpoint.parent))
         elif not config.trainer.fast_dev_run and _is_main_process():
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = self._parser(self.command).get_defaults().trainer.logger
@@ -191,7 +188,7 @@ class DigitCLI(LightningCLI):
                 config.trainer.logger = [config.trainer.logger]
             self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
             self.run_directory.config.write_text(dump)
-            _set_places(config, self.run_directory)
+            set_places(config, self.run_directory)
 
     def instantiate_classes(self) -> None:
         try:
@@ -237,7 +234,13 @@ class DigitCLI(LightningCLI):
     def after_fit(self) -> None:
         if not self.config[self.command].test_after_fit or self.config[self.command].trainer.fast_dev_run:
             return
+        stopping = self._get(self.config_init, "early_stopping")
+        if stopping and stopping.stopped_epoch:
+            waited = f"{stopping.monitor} was no better for {stopping.patience} epochs"
+            rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
         path = self.best.best_model_path if self.best else None
+        if path:
+            rank_zero_only(print)(describe_checkpoint(Path(path), read_checkpoint(Path(path))))
         self.trainer.test(
             self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
         )
@@ -267,32 +270,5 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def _set_places(config: Namespace, run: Run) -> None:
-    """Let everything that was given no place of its own write into the run directory."""
-    places = {
-        "checkpoint": {"dirpath": run.checkpoints},
-        "evaluation": {"dirpath": run.path},
-        "figures": {"dirpath": run.figures, "name": config.evaluation and config.evaluation.init_args.name},
-        "predictions": {"path": run.predictions},
-    }
-    for callback, arguments in places.items():
-        for name, place in arguments.items():
-            if config[callback] and config[callback].init_args.get(name) is None:
-                config[callback].init_args[name] = place and str(place)
-    for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
-        settings = logger.init_args
-        if logger.class_path.endswith(".TensorBoardLogger") and settings.version is None:
-            settings.save_dir, settings.name, settings.version = str(run.path.parent), "", run.path.name
-        elif logger.class_path.endswith(".EpochCSVLogger") and settings.path is None:
-            settings.path = str(run.metrics)
-
-
 def _is_main_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def _check_accelerator(accelerator: Any) -> None:
-    available = {"gpu": CUDAAccelerator.is_available() or MPSAccelerator.is_available()}
-    available |= {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
-    if not available.get(accelerator, True):
-        raise UserError(f"--trainer.accelerator {accelerator}: this machine has none; use cpu or auto.")

@@ -20,6 +20,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from mnist_cli import UserError
 from mnist_cli.datamodule import data_of
 from mnist_cli.runs import shown
 from mnist_cli.sources import NUM_CLASSES, class_names
@@ -80,6 +81,8 @@ class Evaluation(OutputCollector):
 
     def __init__(self, name: str | None = None, dirpath: str | None = None) -> None:
         super().__init__()
+        if name and Path(name).name != name:
+            raise UserError(f"--evaluation.name {name}: give a plain name, and the folder with --evaluation.dirpath.")
         self.name = name
         self.dirpath = dirpath
 
@@ -104,7 +107,7 @@ class Evaluation(OutputCollector):
         }
         console = Console()
         for part in render(report, class_names(dataset)):
-            console.print(part, highlight=False)
+            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
         if self.dirpath:
             path = Path(self.dirpath) / f"{self.name or stage}.json"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,15 @@ class DigitProgressBar(RichProgressBar):
         if time.monotonic() >= self._next_update or batch_idx + 1 == trainer.num_training_batches:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_test_end(trainer, pl_module)
+        self._stop_progress()  # what is printed from here on stands below the bar
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == "validate":
+            self._stop_progress()
+
     def refresh(self, hard: bool = False) -> None:
         now = time.monotonic()
         if hard or now >= self._next_update:

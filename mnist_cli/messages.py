@@ -73,10 +73,15 @@ def explain(message: str, options: list[str], classes: list[str]) -> str:
     """
     if found := re.search(r"unrecognized arguments: *(\S*)", message):
         unknown = found[1].split("=")[0]
+        if not unknown.startswith("-"):
+            return f"nothing is known to do with '{unknown}'; a file of settings is given with --config {unknown}."
         return f"there is no option {unknown}; {_did_you_mean(unknown, [f'--{name}' for name in options])}"
     if found := re.search(r"argument (?:-\w/)?(--\S+): expected one argument", message):
         return f"{found[1]} needs a value; `--help` shows which."
     option = ".".join(re.findall(r"Parser key \"([^\"]+)\"", message))
+    if found := re.search(r"Problem with given class_path '(.*?)': (No module named '.*?')", message):
+        place = "give a class of an installed package or of a module in the current folder"
+        return f"{option}: {found[1]} cannot be imported ({found[2]}); {place}."
     if found := re.search(r"the following arguments are required: (.*)", message):
         name = re.search(r"class_path='[\w.]*?(\w+)'", message)
         needed = ", ".join(f"--{option}.{argument}" for argument in found[1].split(", "))
@@ -96,7 +101,8 @@ def explain(message: str, options: list[str], classes: list[str]) -> str:
 
 def _did_you_mean(name: str, names: list[str]) -> str:
     longer = [option for option in names if option.startswith(name)]
-    near = longer or difflib.get_close_matches(name, names, n=1)
+    within = [option for option in names if name.lstrip("-") in option.rpartition(".")[2]]
+    near = longer or difflib.get_close_matches(name, names, n=1) or within
     return f"did you mean {near[0]}?" if near else "`--help` lists all of them."
 
 
@@ -135,7 +141,7 @@ def _expected(message: str) -> tuple[list[str], list[str]]:
             choices += literals
             expected += literals
         elif found := re.match(r"<class '(?:\w+\.)*(\w+)'>", kind):
-            expected.append("null" if found[1] == "NoneType" else found[1])
+            expected.append({"NoneType": "null", "list": "a list such as [1, 2]"}.get(found[1], found[1]))
         elif kind.startswith("dot import path"):
             expected.append("the name or path of a class")
         elif found := re.match(r"(\w+): (?:.*restriction (.*))?", kind):

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -36,7 +37,7 @@ class MLP(Network):
 
     def __init__(
         self,
-        hidden_sizes: list[int] = [256, 512],  # noqa: B006  the command line shows it, nobody changes it
+        hidden_sizes: list[PositiveInt] = [256, 512],  # noqa: B006  the command line shows it, nobody changes it
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
@@ -78,12 +79,12 @@ class CNN(Network):
 
     def __init__(
         self,
-        channels: list[int] = [24, 32],  # noqa: B006  the command line shows it, nobody changes it
-        kernel_size: int = 5,
-        inner_kernel_size: int = 3,
+        channels: list[PositiveInt] = [24, 32],  # noqa: B006  the command line shows it, nobody changes it
+        kernel_size: PositiveInt = 5,
+        inner_kernel_size: PositiveInt = 3,
         padding: Literal["same", "valid"] = "same",
-        crop: int = 0,
-        hidden_size: int = 256,
+        crop: NonNegativeInt = 0,
+        hidden_size: PositiveInt = 256,
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,

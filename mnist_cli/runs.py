@@ -55,8 +55,8 @@ class Run:
         return self.path / "predictions.csv"
 
     def settings(self) -> dict[str, Any]:
-        """What config.yaml says."""
-        settings: dict[str, Any] = yaml.safe_load(self.config.read_text())
+        """What config.yaml says; nothing if it is not there."""
+        settings: dict[str, Any] = yaml.safe_load(self.config.read_text()) if self.config.is_file() else {}
         return settings
 
     def checkpoint(self, name: str) -> Path:
@@ -189,7 +189,7 @@ def run_of(checkpoint: Path) -> Run | None:
     """The run that a checkpoint lies in, or None for a file that stands alone."""
     folder = checkpoint.absolute().parent
     run = Run(folder.parent)
-    return run if run.config.is_file() and folder == run.checkpoints else None
+    return run if folder == run.checkpoints else None
 
 
 def _numbers(logs: Path) -> list[int]:

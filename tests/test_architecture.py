@@ -9,7 +9,7 @@ PACKAGE = Path(mnist_cli.__file__).parent
 LAYERS = [
     {"arrays", "batches", "networks", "figures", "runs", "messages", "process"},
     {"sources"},
-    {"datamodule", "module", "loops", "checkpoints", "loggers", "parser"},
+    {"datamodule", "module", "loops", "checkpoints", "loggers", "parser", "settings"},
     {"evaluation"},
     {"callbacks"},
     {"cli"},

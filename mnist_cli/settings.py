@@ -1,0 +1,60 @@
+"""Settings that have been parsed: what in them cannot work, and where a run's files go."""
+
+import difflib
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+
+from mnist_cli import UserError
+from mnist_cli.runs import Run
+
+METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
+
+
+def check_settings(config: Namespace) -> None:
+    """Find now what Lightning would find late or say obscurely.
+
+    Raises:
+        UserError: If there is no such accelerator or metric, or nothing to train with.
+    """
+    _check_accelerator(config.trainer.accelerator)
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
+        if config.trainer[name] == 0:
+            raise UserError(f"--trainer.{name} 0: there would be nothing to train with; give at least 1.")
+    if not config.trainer.callbacks:  # those of the user's own may log other metrics
+        for name in ("early_stopping", "checkpoint"):
+            _check_monitor(name, config[name] and config[name].init_args.get("monitor"))
+
+
+def _check_monitor(name: str, monitor: str | None) -> None:
+    if monitor and monitor not in METRICS:
+        near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
+        raise UserError(f"--{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
+
+
+def _check_accelerator(accelerator: Any) -> None:
+    available = {"gpu": CUDAAccelerator.is_available() or MPSAccelerator.is_available()}
+    available |= {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
+    if not available.get(accelerator, True):
+        raise UserError(f"--trainer.accelerator {accelerator}: this machine has none; use cpu or auto.")
+
+
+def set_places(config: Namespace, run: Run) -> None:
+    """Let everything that was given no place of its own write into the run directory."""
+    places = {
+        "checkpoint": {"dirpath": run.checkpoints},
+        "evaluation": {"dirpath": run.path},
+        "figures": {"dirpath": run.figures, "name": config.evaluation and config.evaluation.init_args.name},
+        "predictions": {"path": run.predictions},
+    }
+    for callback, arguments in places.items():
+        for name, place in arguments.items():
+            if config[callback] and config[callback].init_args.get(name) is None:
+                config[callback].init_args[name] = place and str(place)
+    for logger in config.trainer.logger if isinstance(config.trainer.logger, list) else []:
+        settings = logger.init_args
+        if logger.class_path.endswith(".TensorBoardLogger") and settings.version is None:
+            settings.save_dir, settings.name, settings.version = str(run.path.parent), "", run.path.name
+        elif logger.class_path.endswith(".EpochCSVLogger") and settings.path is None:
+            settings.path = str(run.metrics)
