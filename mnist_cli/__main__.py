@@ -96,8 +96,10 @@ def command() -> None:
     sys.path.append(str(Path.cwd()))  # a network of the user's own may lie there
     status = main()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 141
     os._exit(status)
 
 

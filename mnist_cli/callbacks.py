@@ -68,7 +68,8 @@ class Figures(OutputCollector):
         self._log_hyperparameters(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._draw_training(trainer)
+        if trainer.state.fn == "fit":
+            self._draw_training(trainer)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._draw_evaluation(trainer, "test", data_of(trainer).test_set.images)

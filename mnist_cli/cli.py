@@ -265,7 +265,9 @@ def run(args: Sequence[str]) -> int:
         raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
     except SIGTERMException:
         return 143
-    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1
+    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1, Rich a reader that has gone
+        if isinstance(error.__context__, BrokenPipeError):
+            return 141
         return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
     return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,9 @@ class Evaluation(OutputCollector):
             **evaluate(probabilities, labels),
         }
         console = Console()
-        for part in render(report, class_names(dataset)):
-            console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+        with suppress(SystemExit):  # Rich's answer when the reader, such as `head`, has seen enough
+            for part in render(report, class_names(dataset)):
+                console.print(part, highlight=False, soft_wrap=isinstance(part, str))
         if self.dirpath:
             path = Path(self.dirpath) / f"{self.name or stage}.json"
             path.parent.mkdir(parents=True, exist_ok=True)

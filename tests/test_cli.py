@@ -284,6 +284,17 @@ def test_the_installed_command_prints_no_warning_and_no_advertisement(tmp_path, 
     assert again.stderr.startswith("Checkpoint lightning_logs/version_0/checkpoints/best.ckpt")
 
 
+def test_a_reader_that_has_seen_enough_costs_nothing(workplace):
+    shutil.rmtree("lightning_logs/version_0/figures")
+    Path("lightning_logs/version_0/test.json").unlink()
+    command = f"set -o pipefail; '{Path(sys.executable).parent / 'mnist'}' test | grep -m1 'Test on'"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Test on 10,000 images")
+    assert done.stderr.count("\n") == 1
+    assert Path("lightning_logs/version_0/test.json").exists()
+    assert Path("lightning_logs/version_0/figures/test-calibration.png").exists()
+
+
 def test_two_processes_are_one_process(workplace, data_dir):
     """DDP on two CPUs: exact figures on an odd number of images, predictions once each and in order."""
     mnist = Path(sys.executable).parent / "mnist"
