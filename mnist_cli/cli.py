@@ -236,7 +236,7 @@ class DigitCLI(LightningCLI):
             return
         stopping = self._get(self.config_init, "early_stopping")
         if stopping and stopping.stopped_epoch:
-            waited = f"{stopping.monitor} was no better for {stopping.patience} epochs"
+            waited = f"{stopping.monitor} was no better for {stopping.patience} epoch{'s'[: stopping.patience - 1]}"
             rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
         path = self.best.best_model_path if self.best else None
         if path:

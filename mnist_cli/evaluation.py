@@ -21,7 +21,6 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-from mnist_cli import UserError
 from mnist_cli.datamodule import data_of
 from mnist_cli.runs import shown
 from mnist_cli.sources import NUM_CLASSES, class_names
@@ -82,8 +81,6 @@ class Evaluation(OutputCollector):
 
     def __init__(self, name: str | None = None, dirpath: str | None = None) -> None:
         super().__init__()
-        if name and Path(name).name != name:
-            raise UserError(f"--evaluation.name {name}: give a plain name, and the folder with --evaluation.dirpath.")
         self.name = name
         self.dirpath = dirpath
 

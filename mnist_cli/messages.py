@@ -79,7 +79,7 @@ def explain(message: str, options: list[str], classes: list[str]) -> str:
     if found := re.search(r"argument (?:-\w/)?(--\S+): expected one argument", message):
         return f"{found[1]} needs a value; `--help` shows which."
     option = ".".join(re.findall(r"Parser key \"([^\"]+)\"", message))
-    if found := re.search(r"Problem with given class_path '(.*?)': (No module named '.*?')", message):
+    if found := re.search(r"Problem with given class_path '(.*?)':\s+(No module named '.*?')", message):
         place = "give a class of an installed package or of a module in the current folder"
         return f"{option}: {found[1]} cannot be imported ({found[2]}); {place}."
     if found := re.search(r"the following arguments are required: (.*)", message):

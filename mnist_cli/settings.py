@@ -1,6 +1,7 @@
 """Settings that have been parsed: what in them cannot work, and where a run's files go."""
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -16,12 +17,15 @@ def check_settings(config: Namespace) -> None:
     """Find now what Lightning would find late or say obscurely.
 
     Raises:
-        UserError: If there is no such accelerator or metric, or nothing to train with.
+        UserError: If there is no such accelerator or metric, nothing to train with, or a name is a path.
     """
     _check_accelerator(config.trainer.accelerator)
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
         if config.trainer[name] == 0:
             raise UserError(f"--trainer.{name} 0: there would be nothing to train with; give at least 1.")
+    name = config.evaluation and config.evaluation.init_args.get("name")
+    if name and Path(name).name != name:
+        raise UserError(f"--evaluation.name {name}: give a plain name, and the folder with --evaluation.dirpath.")
     if not config.trainer.callbacks:  # those of the user's own may log other metrics
         for name in ("early_stopping", "checkpoint"):
             _check_monitor(name, config[name] and config[name].init_args.get("monitor"))

@@ -231,16 +231,14 @@ def test_a_new_process_tests_in_the_precision_of_the_run(tmp_path, monkeypatch, 
     assert first["loss"] != json.loads(report.read_text())["loss"]
 
 
-def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, monkeypatch, mnist):
+def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
-    options = [
-        "--trainer.max_epochs=9",
-        "--early_stopping.patience=1",
-        "--model.optimizer.lr=0",
-        "--test_after_fit=false",
-    ]
+    options = ["--trainer.max_epochs=9", "--early_stopping.patience=1", "--model.optimizer.lr=0", "--figures=null"]
     assert mnist("fit", *SHORT, *options) == 0
-    assert len(metrics()) == 2
+    assert len(metrics()) == 3
+    out = capfd.readouterr().out
+    assert "Stopped early, after epoch 2: val/loss was no better for 1 epoch." in out
+    assert "Checkpoint lightning_logs/version_0/checkpoints/best.ckpt (of run version_0, after epoch 1" in out
 
 
 def test_every_option_of_the_seed_has_its_flag(tmp_path, monkeypatch, mnist, capfd):
@@ -282,6 +280,17 @@ def test_the_installed_command_prints_no_warning_and_no_advertisement(tmp_path, 
     again = subprocess.run(module, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert again.stderr.count("\n") == 1
     assert again.stderr.startswith("Checkpoint lightning_logs/version_0/checkpoints/best.ckpt")
+
+
+def test_a_network_in_the_current_folder_is_found(tmp_path, data_dir):
+    (tmp_path / "my_net.py").write_text(
+        "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self, width: int = 8):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))\n"
+    )
+    command = [Path(sys.executable).parent / "mnist", "fit", "--model.net", "my_net.MyNet", "--data.data_dir", data_dir]
+    options = ["--model.net.width=16", "--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "MyNet with 12,730 trainable parameters" in done.stdout
 
 
 def test_a_reader_that_has_seen_enough_costs_nothing(workplace):
