@@ -1,7 +1,7 @@
 """The loop over the batches of an epoch: Lightning's, with a short way for the plain case.
 
 At every step Lightning's loop asks what could be asked once an epoch: who has filled in which hook, whether there is a
-profiler, which arguments training_step takes. That took 0.4 ms a step of the quick start, half of what is left without.
+profiler, which arguments training_step takes. That took 0.4 ms a step of the quick start, which takes 1.1 ms without.
 """
 
 from collections.abc import Callable

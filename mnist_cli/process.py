@@ -22,8 +22,8 @@ def tune() -> None:
 def _keep_freed_memory() -> None:
     """Let glibc keep what torch frees: it needs the same again at the next step.
 
-    By default glibc gives large blocks back to the system and gets them afresh, page by page: a fourth of the time of
-    the convolutional network's training.
+    By default glibc gives large blocks back to the system and gets them afresh, page by page: up to a third of the time
+    of a convolutional network's training (benchmarks/README.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt:  # other systems have no such function, nor the habit
