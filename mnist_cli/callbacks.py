@@ -13,7 +13,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
 from mnist_cli.datamodule import data_of, to_floats
@@ -165,6 +164,8 @@ class Figures(OutputCollector):
                 f"{path} cannot be written ({error.strerror or error}); the run goes on without this figure."
             )
         if writer := _tensorboard(trainer):
+            from tensorboard.compat.proto.summary_pb2 import Summary
+
             image = Summary.Image(
                 height=picture.height, width=picture.width, colorspace=3, encoded_image_string=png.getvalue()
             )
@@ -257,7 +258,7 @@ class PredictionWriter(Callback):
     ) -> None:
         self._batches.append((batch[1].cpu(), outputs.cpu()))
 
-    def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         batches, self._batches = self._batches, []
         indices, probabilities = gather(batches)
         if not trainer.is_global_zero:

@@ -18,7 +18,7 @@ class DigitProgressBar(RichProgressBar):
     """
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=10)  # a second: so long may its thread sleep on when it is to stop
+        super().__init__(refresh_rate=10)  # times a second: at the end its thread sleeps on for one interval
         self._next_update = 0.0
 
     def on_train_batch_end(
@@ -30,6 +30,10 @@ class DigitProgressBar(RichProgressBar):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_test_end(trainer, pl_module)
         self._stop_progress()  # what is printed from here on stands below the bar
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_predict_end(trainer, pl_module)
+        self._stop_progress()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
