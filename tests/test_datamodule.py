@@ -2,11 +2,13 @@
 
 import kornia.augmentation as K
 import lightning.pytorch as pl
+import pytest
 import torch
 from torch.utils.data import random_split
 from torchvision.datasets import MNIST
 
-from mnist_cli.datamodule import DigitDataModule, to_floats
+from mnist_cli import UserError
+from mnist_cli.datamodule import DigitDataModule, _equal_batches, to_floats
 from mnist_cli.sources import read_digits
 
 
@@ -97,3 +99,9 @@ def test_zero_augmentation_is_the_identity(data_dir):
     data = make_data(data_dir, augment=[K.RandomAffine(degrees=0.0, p=0.0), K.RandomInvert(p=0.0)])
     images = to_floats(data.train_set.images[:10])
     assert torch.equal(data.augment(images), images)
+
+
+def test_fewer_images_than_processes_are_refused():
+    with pytest.raises(UserError, match="3 images are too few for 4 processes"):
+        _equal_batches(3, 4, 1000)
+    assert _equal_batches(10_001, 2, 1000) == 1001
