@@ -23,8 +23,8 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from mnist_cli.process import tune
-from mnist_cli.sources import prepare_digits, read_digits
+from mnist_cli.command.process import tune
+from mnist_cli.data.sources import prepare_digits, read_digits
 
 Recipe = dict[str, Any]
 

@@ -143,7 +143,7 @@ def measure_startup(bench: Bench) -> dict[str, list[Figures]]:
 
 def measure_data(bench: Bench) -> dict[str, list[Figures]]:
     code = (
-        "import sys, time; from mnist_cli.sources import prepare_digits; began = time.perf_counter(); "
+        "import sys, time; from mnist_cli.data.sources import prepare_digits; began = time.perf_counter(); "
         "prepare_digits('MNIST', sys.argv[1]); print(time.perf_counter() - began)"
     )
 
@@ -256,7 +256,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), args.runs, {"gpu": "cuda"}.get(args.accelerator, "cpu"))
         run(
-            [sys.executable, "-c", f"from mnist_cli.sources import *; prepare_digits('MNIST', '{folder}/data')"],
+            [sys.executable, "-c", f"from mnist_cli.data.sources import *; prepare_digits('MNIST', '{folder}/data')"],
             Path(folder),
         )
         training = {

@@ -1,16 +1,14 @@
-"""The command `mnist`: what can be said at once is said here, without importing torch; the rest is in cli.py."""
+"""The command `mnist`: what needs no torch is answered here; the rest is in `command`."""
 
 import atexit
 import difflib
-import functools
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
-from mnist_cli import UserError, __version__
+from mnist_cli import __version__
+from mnist_cli.errors import UserError
 
 SUBCOMMANDS = {
     "fit": "train a network, then test the best checkpoint",
@@ -37,7 +35,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mnist`.
+    """Run `mnist`, and leave the process as it was: its environment, warning filters and settings.
 
     Args:
         argv: Arguments after the program's name; those of the process if None.
@@ -46,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C; 143 after SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    environment = dict(os.environ)
     try:
         if not args or args[0] in ("-h", "--help"):
             print(HELP)
@@ -57,8 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
             raise UserError(f"there is no command '{args[0]}'; {hint}")
-        status: int = _load_cli().run(args)
-        return status
+        from mnist_cli.command.cli import run
+        from mnist_cli.command.silence import silence
+
+        with silence():
+            return run(args)
     except UserError as error:
         if os.environ.get("MNIST_DEBUG") == "1":
             raise
@@ -69,37 +71,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-
-
-@functools.cache
-def _load_cli() -> ModuleType:
-    """Import cli.py with torch and Lightning: half a million objects that stay, so that to look for garbage is vain.
-
-    With Python's garbage collection the import took 1.2 times as long; frozen, later collections pass over them.
-    """
-    gc.disable()
-    try:
-        from mnist_cli import cli
     finally:
-        gc.freeze()
-        gc.enable()
-        atexit.register(gc.unfreeze)  # or some libraries complain, at the end of Python, of what they call leaks
-    return cli
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
 
 
 def command() -> None:
-    """What is installed as `mnist`: `main`, and then the end of the process.
-
-    With torch loaded, Python takes 1.5 s to free its memory piece by piece before it ends; the system does so at once.
-    What was registered to run at the exit still runs.
-    """
+    """What is installed as `mnist`: `main` in a process of its own, which is set up for it and ends with it."""
     sys.path.append(str(Path.cwd()))  # a network of the user's own may lie there
+    if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
+        from mnist_cli.command.process import prepare
+
+        prepare()
     status = main()
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         status = 141
+    # With torch loaded, Python takes 1.5 s to free its memory piece by piece before it ends; the system does so at
+    # once. What was registered to run at the exit has run.
     os._exit(status)
 
 

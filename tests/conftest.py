@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import SHORT
 
-import mnist_cli.cli  # noqa: F401  Lightning logs to the stderr of the time of its import, which no test may own
 from mnist_cli.__main__ import main
-from mnist_cli.sources import prepare_digits, read_digits
+from mnist_cli.command.process import prepare
+from mnist_cli.data.sources import prepare_digits, read_digits
 
-ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-# A tenth of an epoch of the 60,000, then a test on all 10,000: enough to read most digits.
-SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "40", "--trainer.enable_progress_bar", "false"]
+prepare()  # what the installed command sets for speed; it also imports Lightning, which keeps the stderr of that time
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from conftest import CONFIGS
+from helpers import CONFIGS
 
 # At least this accuracy on the test set, in per cent: what the recipe says, less the luck of a seed.
 PROMISED = {

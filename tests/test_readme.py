@@ -5,10 +5,10 @@ import sys
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 from mnist_cli.__main__ import main
-from mnist_cli.networks import MLP
+from mnist_cli.model.networks import MLP
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [

@@ -1,0 +1,240 @@
+"""DigitCLI: binds data, model, trainer and callbacks to the subcommands, and works with whole runs."""
+
+import copy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from mnist_cli.command.checks import check_settings
+from mnist_cli.command.mistakes import first_sentence
+from mnist_cli.command.parser import DigitArgumentParser
+from mnist_cli.command.parts import PARTS, default_settings, keep_used, set_places
+from mnist_cli.command.resume import arguments_for, choose_checkpoint, sort_options
+from mnist_cli.data.datamodule import DigitDataModule
+from mnist_cli.errors import UserError
+from mnist_cli.files import write_whole
+from mnist_cli.model.module import DigitModule
+from mnist_cli.report.answers import Answers
+from mnist_cli.report.tensorboard import Hyperparameters
+from mnist_cli.runs.checkpoints import RunCheckpoint, open_checkpoint
+from mnist_cli.runs.directory import Run, reserve_run
+from mnist_cli.runs.history import History
+from mnist_cli.runs.settings import differences, load_settings
+from mnist_cli.training.progress_bar import DigitProgressBar
+from mnist_cli.training.short_steps import shorten_steps
+
+DEFAULTS: dict[str, Any] = {
+    "trainer.max_epochs": 10,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.enable_model_summary": False,
+    "trainer.logger": {
+        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+        "init_args": {"save_dir": ".", "default_hp_metric": False},
+    },
+    "model.net": {"class_path": "mnist_cli.MLP"},
+}
+
+# What Lightning says only when it is under way, and the option that it speaks of.
+_MISTAKES = {
+    "Early stopping conditioned on metric": "--early_stopping.monitor",
+    "`val_check_interval`": "--trainer.val_check_interval",
+    "is not in bounds, numpy accepts from": "--seed_everything",
+}
+
+
+class DigitCLI(LightningCLI):
+    """LightningCLI that works with whole runs.
+
+    Args:
+        args: Subcommand and options.
+    """
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.command, *arguments = args
+        self.run_directory: Run | None = None
+        options = sort_options(arguments)
+        self.chosen = choose_checkpoint(self.command, options, announce=_is_main_process())
+        try:
+            super().__init__(
+                DigitModule,
+                DigitDataModule,
+                save_config_callback=None,
+                seed_everything_default=42,
+                parser_class=DigitArgumentParser,
+                auto_configure_optimizers=False,
+                args=[self.command, *arguments_for(self.command, options, self.chosen)],
+            )
+        except BaseException:
+            if self.run_directory:
+                self._leave(self.run_directory)
+            raise
+
+    @staticmethod
+    def _leave(run: Run) -> None:
+        """Clean up after a failed or interrupted fit."""
+        last = run.checkpoint("last")
+        if last.exists():
+            print(f"This run can go on with `mnist fit --ckpt_path {last}`.", file=sys.stderr)
+        else:
+            run.discard_if_empty()
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
+        skipped = {"verbose", "weights_only", "return_predictions", "datamodule", "model", "dataloaders"}
+        return {self.command: skipped | {"train_dataloaders", "val_dataloaders"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name, part in PARTS.items():
+            parser.add_lightning_class_args(part.callback, name, subclass_mode=True, required=False)
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Whether fit ends with the test of the best checkpoint."
+        )
+        parser.set_defaults(DEFAULTS | default_settings())
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning would let the checkpoint's settings win over the user's flags."""
+
+    def before_instantiate_classes(self) -> None:
+        config, parser = self.config[self.command], self._parser(self.command)
+        check_settings(config)
+        if self.chosen and self.command == "fit":
+            self.chosen.check_going_on(config.trainer.max_epochs or -1)
+        complete = parser.dump(config, skip_none=False)
+        self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
+        config = self.config[self.command]
+        keep_used(config, self.command)
+        if self.command != "fit":
+            config.trainer.logger = False
+            assert self.chosen is not None
+            set_places(config, self.chosen.run or Run(self.chosen.path.parent))
+        elif not config.trainer.fast_dev_run and _is_main_process():
+            if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
+                config.trainer.logger = parser.get_defaults().trainer.logger
+            self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
+            write_whole(self.run_directory.config, complete)
+            set_places(config, self.run_directory)
+            _place_loggers(config.trainer.logger, self.run_directory)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
+            raise UserError(f"these settings do not work: {first_sentence(error)}") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        config = self.config_init[self.command]
+        if config.trainer.enable_checkpointing is False:
+            config.checkpoint = None
+        if config.trainer.limit_val_batches == 0:  # without validation there is nothing to stop by or to choose by
+            for name in PARTS:
+                if str(getattr(config[name], "monitor", "")).startswith("val/"):
+                    config[name] = None
+        given = config.trainer.callbacks or []
+        given = given if isinstance(given, list) else [given]
+        config.trainer.callbacks = [*given, *self._own_callbacks(given)]
+        parser = self._parser(self.command)
+        parser.callback_keys = [name for name in parser.callback_keys if config[name]]  # Lightning takes None too
+        if self.command == "fit" and config.trainer.enable_checkpointing is not False:
+            directory = str(self.run_directory.checkpoints) if self.run_directory else None
+            # Lightning appends these, so that `last` is saved after `best` and has its newest state.
+            self.trainer_defaults = {"callbacks": RunCheckpoint(directory, filename="last", monitor=None)}
+        trainer = super().instantiate_trainer(**kwargs)
+        shorten_steps(trainer)
+        return trainer
+
+    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
+        """The callbacks that are no options, because the others and the run directory rely on them."""
+        trainer = self.config_init[self.command].trainer
+        ours: list[Callback] = [Answers()] if self.command != "predict" else []
+        if self.command == "fit":
+            ours.append(History(self.run_directory.metrics if self.run_directory else None))
+            ours.append(Hyperparameters(self._changed_settings()))
+        if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
+            ours.append(DigitProgressBar())
+        return ours
+
+    def _changed_settings(self) -> dict[str, Any]:
+        """The settings that differ from the defaults, by short names and as text or numbers."""
+        parser = self._parser(self.command)
+        texts = (
+            parser.dump(config, skip_none=False)
+            for config in (self.config[self.command], parser.get_defaults(skip_validation=True))
+        )
+        changed = differences(*(load_settings(text, "settings") for text in texts))
+        return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in changed.items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        return kwargs | ({"verbose": self._verbose} if subcommand in ("validate", "test") else {})
+
+    @property
+    def _verbose(self) -> bool:
+        """Whether Lightning prints its own table: where ours is switched off."""
+        return not self.config[self.command].evaluation
+
+    def before_fit(self) -> None:
+        parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        place = f"; run {self.run_directory.path}" if self.run_directory else ""
+        rank_zero_only(print)(f"{type(self.model.net).__name__} with {parameters:,} trainable parameters{place}")
+
+    def after_fit(self) -> None:
+        config = self.config_init[self.command]
+        if not config.test_after_fit or config.trainer.fast_dev_run:
+            return
+        stopping = config.early_stopping
+        if stopping and stopping.stopped_epoch:
+            waited = f"{stopping.monitor} was no better for {stopping.patience} epoch{'s'[: stopping.patience - 1]}"
+            rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
+        path = config.checkpoint.best_model_path if config.checkpoint else None
+        if path:
+            rank_zero_only(print)(open_checkpoint(Path(path)).describe())
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
+        )
+
+
+def _place_loggers(loggers: Any, run: Run) -> None:
+    """Let TensorBoard write into the run directory, unless the user gave its logger a version."""
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        if logger and logger.class_path.endswith(".TensorBoardLogger") and logger.init_args.version is None:
+            settings = logger.init_args
+            settings.save_dir, settings.name, settings.version = str(run.path), "", ""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a subcommand; what the libraries raise for a mistake of the user becomes a `UserError`.
+
+    Returns:
+        Exit status.
+    """
+    try:
+        DigitCLI(args)
+    except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
+        raise UserError(first_sentence(error)) from error
+    except (RuntimeError, ValueError) as error:
+        options = [option for words, option in _MISTAKES.items() if words in str(error)]
+        if not options:
+            raise
+        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
+    except SIGTERMException:
+        return 143
+    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1, Rich a reader that has gone
+        if isinstance(error.__context__, BrokenPipeError):
+            return 141
+        return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
+    return 0
+
+
+def _is_main_process() -> bool:
+    return int(getattr(rank_zero_only, "rank", 0)) == 0

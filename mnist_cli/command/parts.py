@@ -1,0 +1,68 @@
+"""The callbacks that are options of every command, in one table: what each is called, who uses it, and its defaults."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+
+from mnist_cli.report.tensorboard import BatchLog
+from mnist_cli.report.writers import Evaluation, Figures
+from mnist_cli.runs.checkpoints import RunCheckpoint
+from mnist_cli.runs.directory import Run
+from mnist_cli.use.predictions import PredictionWriter
+
+
+@dataclass(frozen=True)
+class Part:
+    """A callback that is an option: `--NAME.ARGUMENT VALUE` sets an argument of it, `--NAME null` leaves it out.
+
+    Attributes:
+        callback: Its class.
+        commands: The commands that use it; the others accept its options and leave it out.
+        defaults: Arguments that differ from the class's own defaults.
+        place: Arguments that the run directory fills in where the user leaves them out.
+    """
+
+    callback: type[Callback]
+    commands: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    place: Callable[[Run], dict[str, Path]] = lambda run: {}
+
+
+EVALUATES = ("fit", "validate", "test")
+PARTS = {
+    "early_stopping": Part(EarlyStopping, ("fit",), {"monitor": "val/loss", "patience": 5}),
+    "checkpoint": Part(RunCheckpoint, ("fit",), place=lambda run: {"dirpath": run.checkpoints}),
+    "evaluation": Part(Evaluation, EVALUATES, place=lambda run: {"dirpath": run.path}),
+    "figures": Part(Figures, EVALUATES, place=lambda run: {"dirpath": run.figures}),
+    "batch_log": Part(BatchLog, ("fit",)),
+    "predictions": Part(PredictionWriter, ("predict",), place=lambda run: {"path": run.predictions}),
+}
+
+
+def default_settings() -> dict[str, Any]:
+    """The defaults of the parts, for the parser."""
+    return {
+        name: {"class_path": f"{part.callback.__module__}.{part.callback.__name__}", "init_args": part.defaults}
+        for name, part in PARTS.items()
+    }
+
+
+def keep_used(config: Namespace, command: str) -> None:
+    """Leave out the parts that a command does not use."""
+    for name, part in PARTS.items():
+        if command not in part.commands:
+            config[name] = None
+
+
+def set_places(config: Namespace, run: Run) -> None:
+    """Let every part that was given no place of its own write into the run directory."""
+    for name, part in PARTS.items():
+        for argument, place in part.place(run).items():
+            if config[name] and config[name].init_args.get(argument) is None:
+                config[name].init_args[argument] = str(place)
+    if config.figures and config.evaluation and config.figures.init_args.name is None:
+        config.figures.init_args.name = config.evaluation.init_args.name

@@ -1,0 +1,98 @@
+"""Which checkpoint a command works on: found before the options are parsed, because its settings are their defaults."""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mnist_cli.errors import UserError
+from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
+from mnist_cli.runs.directory import find_checkpoint
+from mnist_cli.runs.settings import Settings, load_settings
+
+# Set for the processes that Lightning starts for DDP: they read the same options when the newest run may be another.
+_VARIABLE = "MNIST_CHECKPOINT"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a command, sorted.
+
+    Attributes:
+        files: Settings of the `--config` files, in order.
+        flags: All other arguments, in order.
+        wanted: What `--ckpt_path` says, on the command line or in a file.
+        root: Folder of the runs: --trainer.default_root_dir.
+    """
+
+    files: list[Settings]
+    flags: list[str]
+    wanted: str | None
+    root: Path
+
+
+def sort_options(arguments: list[str]) -> Options:
+    """Read the files of settings, and set them apart from the flags.
+
+    Raises:
+        UserError: If a file is missing, or holds no settings.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    try:
+        given, flags = parser.parse_known_args(arguments)
+        parser.add_argument("--ckpt_path")
+        parser.add_argument("--trainer.default_root_dir", dest="root")
+        named, _ = parser.parse_known_args(flags)
+    except argparse.ArgumentError:  # the real parser says what is wrong
+        return Options([], arguments, None, Path())
+    files = [_read(file) for file in given.config]
+    wanted, root = None, None
+    for settings in files:
+        wanted = settings.get("ckpt_path") or wanted
+        root = (settings.get("trainer") or {}).get("default_root_dir") or root
+    return Options(files, flags, named.ckpt_path or wanted, Path(named.root or root or "."))
+
+
+def _read(file: str) -> Settings:
+    try:
+        text = Path(file).read_text()
+    except UnicodeDecodeError as error:
+        raise UserError(f"--config {file}: this is not valid YAML (not UTF-8 text); correct the file.") from error
+    except OSError as error:
+        raise UserError(f"--config {file}: {error.strerror}; give the path of a YAML file.") from error
+    return load_settings(text, f"--config {file}")
+
+
+def choose_checkpoint(command: str, options: Options, *, announce: bool) -> ChosenCheckpoint | None:
+    """Find and read the checkpoint that a command works on; None for a fit from the beginning.
+
+    Args:
+        command: fit goes on with a checkpoint only if one is given, the others take `best`.
+        options: What the user gave.
+        announce: Print a line that says which file was chosen.
+
+    Raises:
+        UserError: If there is no such checkpoint.
+    """
+    wanted = options.wanted or ("best" if command != "fit" else None)
+    if wanted is None or {"-h", "--help"} & set(options.flags):
+        return None
+    if announce or _VARIABLE not in os.environ:
+        found = find_checkpoint(wanted, options.root, resume=command == "fit")
+        os.environ[_VARIABLE] = str(found.absolute())
+    chosen = open_checkpoint(Path(os.environ[_VARIABLE]))
+    if announce:
+        print(chosen.describe(), file=sys.stderr)
+    return chosen
+
+
+def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | None) -> list[str]:
+    """The arguments for the parser: the run's settings, the user's files, then the flags, so that flags win."""
+    layers = [chosen.settings(command)] if chosen else []
+    arguments = [text for layer in (*layers, *options.files) for text in ("--config", yaml.safe_dump(layer))]
+    path = ["--ckpt_path", str(chosen.path)] if chosen else []
+    return [*arguments, *options.flags, *path]

@@ -1,0 +1,55 @@
+"""Messages of the libraries that users can ignore, and how they are silenced."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Warnings that users can ignore, each with the reason why.
+_WARNINGS = (
+    # LightningCLI 2.6 calls what jsonargparse has renamed (Lightning issue 21900); pyproject.toml bounds both versions.
+    r"(?s).*(was deprecated in v4|JsonargparseDeprecationWarning)",
+    # Lightning 2.6 asks torch in an old way whether a tree is a leaf (Lightning issue 21326); a user cannot change it.
+    r".*isinstance\(treespec, LeafSpec\).*",
+    # Digits in memory are handed over faster by the main process than by any number of workers (benchmarks/README.md).
+    r".*does not have many workers.*",
+    # One log entry every 50 steps is meant for longer epochs; metrics are logged once an epoch here anyway.
+    r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
+    # Those callbacks steer training; validate, test and predict do not train.
+    r".*callbacks used to create the checkpoint need to be provided.*",
+    # RunCheckpoint keeps its files in the run directory that was reserved for it, where config.yaml already is.
+    r".*Checkpoint directory .* exists and is not empty.*",
+)
+_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+_LOG_LINES = (
+    "💡 Tip:",  # advertisement
+    "GPU available:",  # a default run takes what there is
+    "TPU available:",
+    "HPU available:",
+    "`Trainer.fit` stopped:",  # the progress bar and the curves show how long it ran
+    "Loading `train_dataloader` to estimate",  # so that a scheduler can span the run
+    "Restoring states from",  # the command has named the checkpoint already
+    "Restored all states",
+    "Loaded model weights",
+    "Seed set to",  # it stands in config.yaml
+)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Silence the messages above, and no others, until the end of the block."""
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if name.startswith(_LOGGERS)]
+    with warnings.catch_warnings():
+        for message in _WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        for logger in loggers:
+            logger.addFilter(_concerns_the_user)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(_concerns_the_user)
+
+
+def _concerns_the_user(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_LOG_LINES)

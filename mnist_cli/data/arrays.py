@@ -1,0 +1,117 @@
+"""Digits as NumPy arrays of a user's own: checked, and turned into uint8 images (N, 28, 28) and int64 labels (N,)."""
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnist_cli.errors import UserError
+
+ARRAY_FILES = ("train.image.npy", "train.label.npy", "test.image.npy", "test.label.npy")
+
+
+def read_arrays(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    """Read one split of a folder of `ARRAY_FILES`, or of an .npz file with x_train, y_train, x_test and y_test.
+
+    Args:
+        path: The folder or file. Images are uint8 or float in [0, 1], shape (N, 28, 28), (N, 784) or (N, 1, 28, 28);
+            labels are whole numbers in 0..9, shape (N,).
+        train: The training split, else the test split.
+
+    Raises:
+        UserError: If an array is missing or holds something else.
+    """
+    return (_read_npz if path.suffix == ".npz" else _read_folder)(path, train=train)
+
+
+def read_images(path: Path) -> Tensor:
+    """Read unlabelled images from a NumPy file.
+
+    Args:
+        path: A ``.npy`` file of shape (N, 28, 28), (N, 784) or (N, 1, 28, 28), uint8 or float in [0, 1].
+
+    Returns:
+        Images, uint8, shape (N, 28, 28).
+
+    Raises:
+        UserError: If the file is missing or holds something else.
+    """
+    return _to_images(_load_npy(path), str(path))
+
+
+def _read_folder(folder: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    missing = [name for name in ARRAY_FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"data.dataset: {folder} has no {', '.join(missing)}; a folder of arrays needs {', '.join(ARRAY_FILES)}."
+        )
+    split = "train" if train else "test"
+    return _to_digits(
+        partial(_load_npy, folder / f"{split}.image.npy"), partial(_load_npy, folder / f"{split}.label.npy"), folder
+    )
+
+
+def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    names = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            missing = [name for name in names if name not in arrays]
+            if missing:
+                raise UserError(f"data.dataset: {path} has no array {', '.join(missing)}; it needs {', '.join(names)}.")
+            split = "train" if train else "test"
+            images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    except FileNotFoundError as error:
+        raise UserError(f"data.dataset: there is no file {path}; give an .npz file with {', '.join(names)}.") from error
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is no .npz file of plain arrays; write it with numpy.savez.") from error
+    return _to_digits(lambda: images, lambda: labels, path)
+
+
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}; give a .npy file written with numpy.save.") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path} is no .npy file of plain numbers; write it with numpy.save.") from error
+    if not isinstance(array, np.ndarray):  # several arrays in one file
+        raise UserError(f"{path} holds several arrays; give a .npy file of one array, written with numpy.save.")
+    return array
+
+
+def _to_digits(
+    load_images: Callable[[], np.ndarray], load_labels: Callable[[], np.ndarray], source: Path
+) -> tuple[Tensor, Tensor]:
+    images = _to_images(load_images(), f"the images of {source}")
+    labels = load_labels()
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"the labels of {source} have shape {labels.shape} and type {labels.dtype}; "
+            "they must be whole numbers of shape (N,)."
+        )
+    if len(labels) != len(images):
+        raise UserError(f"{source} has {len(images):,} images but {len(labels):,} labels; each image needs one label.")
+    if labels.min() < 0 or labels.max() >= 10:
+        raise UserError(f"the labels of {source} go from {labels.min()} to {labels.max()}; they must be in 0..9.")
+    return images, torch.from_numpy(labels.astype(np.int64))
+
+
+def _to_images(array: np.ndarray, source: str) -> Tensor:
+    if array.shape[1:] not in {(28, 28), (784,), (1, 28, 28)}:
+        raise UserError(
+            f"{source}: shape {array.shape} is not (N, 28, 28), (N, 784) or (N, 1, 28, 28); reshape the array."
+        )
+    if len(array) == 0:
+        raise UserError(f"{source}: there is not one image; give at least one.")
+    if array.dtype != np.uint8:
+        if not np.issubdtype(array.dtype, np.floating):
+            raise UserError(f"{source}: type {array.dtype} is neither uint8 nor float; convert with .astype('uint8').")
+        if not (array.min() >= 0 and array.max() <= 1):  # also when there are NaNs
+            raise UserError(f"{source}: values go from {array.min():g} to {array.max():g}; floats must be in [0, 1].")
+        array = np.rint(array * 255).astype(np.uint8)
+    return torch.from_numpy(np.array(array)).reshape(-1, 28, 28)

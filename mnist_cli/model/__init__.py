@@ -1,0 +1,1 @@
+"""From images to logits and loss: networks, and the module that trains them."""

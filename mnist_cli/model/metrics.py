@@ -1,0 +1,39 @@
+"""The metrics of an epoch: the mean loss and the accuracy over all images."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class LossAndAccuracy(Metric):
+    """Loss and accuracy of an epoch, from three sums, so that every image counts alike however it was batched.
+
+    The sums stay on the module's device, and several processes add theirs only when the metric is computed.
+    """
+
+    full_state_update = False
+    loss: Tensor
+    correct: Tensor
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            loss: Mean loss of the batch, a scalar.
+            logits: float, shape (B, 10).
+            labels: int64, shape (B,).
+        """
+        self.loss += loss.detach() * len(labels)
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.images += len(labels)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The mean loss, and the share of images read correctly, in [0, 1]."""
+        return {"loss": self.loss / self.images, "acc": self.correct / self.images}

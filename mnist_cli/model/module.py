@@ -1,0 +1,204 @@
+"""DigitModule: scales pixels, runs the network, counts loss and accuracy. Network and optimizer come from outside."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from jsonargparse.typing import ClosedUnitInterval, PositiveFloat
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.errors import UserError
+from mnist_cli.model.metrics import LossAndAccuracy
+from mnist_cli.model.networks import Network
+
+Batch = tuple[Tensor, Tensor]
+
+# Arguments of torch's schedulers that mean "how many steps there are": for None or 0 the run's number is put in.
+_STEP_COUNTS = ("total_steps", "T_max", "total_iters")
+
+
+class DigitModule(pl.LightningModule):
+    """Learns to tell digits apart.
+
+    Args:
+        net: Network from images (B, 1, 28, 28) to logits (B, 10): MLP, CNN, or the class path of any torch.nn.Module.
+        loss: cross_entropy on the logits, or mse between the probabilities and the one-hot label.
+        optimizer: Any torch optimizer.
+        lr_scheduler: Any torch scheduler. With total_steps left out, or T_max or total_iters 0, it spans the whole run.
+        lr_scheduler_interval: When the scheduler steps; OneCycleLR always steps after each batch.
+        mean: Mean of the pixels, in [0, 1]; subtracted before the network.
+        std: Standard deviation of the pixels; divided by after that.
+        label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
+        compile: Run the network through torch.compile: worth it for long runs on a GPU.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        net: Network,
+        loss: Literal["cross_entropy", "mse"] = "cross_entropy",
+        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=1e-3),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        mean: ClosedUnitInterval = 0.1307,
+        std: PositiveFloat = 0.3081,
+        label_smoothing: ClosedUnitInterval = 0.0,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        _check_net(net)
+        self.net = net
+        if compile:
+            self.net.compile()
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_scheduler_interval = lr_scheduler_interval
+        self.label_smoothing = label_smoothing
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+        self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
+        self._optimizer_settings: list[dict[str, Any]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
+        logits: Tensor = self.net((images.to(self.mean.dtype) - self.mean).div_(self.std))
+        return logits
+
+    def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of a batch; smoothed labels count in training only, so that all runs can be compared."""
+        if self.loss == "mse":
+            return F.mse_loss(logits.softmax(1), F.one_hot(labels, NUM_CLASSES).to(logits.dtype))
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing if self.training else 0.0)
+
+    def on_train_start(self) -> None:
+        # A resumed optimizer comes with the learning rate of the checkpoint; the settings of this run win.
+        for optimizer in self.trainer.optimizers[:1]:
+            for group, settings in zip(optimizer.param_groups, self._optimizer_settings, strict=False):
+                group.update(settings)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self._step(batch, self.train_metrics)[1]
+        trainer = self.trainer
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector of Lightning's
+        if every and (trainer.global_step + 1) % every == 0:
+            self.log("train/loss_step", loss, on_step=True, on_epoch=False)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self._log_epoch("train", self.train_metrics)
+        for optimizer in self.trainer.optimizers[:1]:
+            self.log("lr", optimizer.param_groups[0]["lr"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The logits, for callbacks."""
+        return self._step(batch, self.val_metrics)[0]
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_epoch("val", self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The logits, for callbacks."""
+        return self._step(batch, self.test_metrics)[0]
+
+    def on_test_epoch_end(self) -> None:
+        self._log_epoch("test", self.test_metrics)
+
+    def _step(self, batch: Batch, metrics: LossAndAccuracy) -> tuple[Tensor, Tensor]:
+        images, labels = batch
+        logits = self(images)
+        loss = self.compute_loss(logits, labels)
+        metrics.update(loss, logits, labels)
+        return logits, loss
+
+    def _log_epoch(self, stage: str, metrics: LossAndAccuracy) -> None:
+        if metrics.update_called:  # not if the run was resumed after the last batch of an epoch
+            values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
+            self.log_dict(values, prog_bar=stage != "test")
+            metrics.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Probabilities, shape (B, 10)."""
+        logits: Tensor = self(batch[0])
+        return logits.float().softmax(1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = _construct("model.optimizer", self.optimizer, self.parameters())
+        if self.lr_scheduler is None:
+            self._optimizer_settings = [
+                {name: group[name] for name in optimizer.defaults} for group in optimizer.param_groups
+            ]
+            return {"optimizer": optimizer}
+        # The command line gives a partial with all of the scheduler's arguments as its keywords.
+        keywords = getattr(self.lr_scheduler, "keywords", {})
+        interval = "step" if "total_steps" in keywords else self.lr_scheduler_interval
+        filled = {}
+        for name in _STEP_COUNTS:
+            if name in keywords and not keywords[name] and not keywords.get("steps_per_epoch"):
+                filled[name] = self._num_scheduler_steps(interval)
+        scheduler = _construct("model.lr_scheduler", self.lr_scheduler, optimizer, **filled)
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            config["monitor"] = scheduler.monitor
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
+
+    def _num_scheduler_steps(self, interval: str) -> int:
+        steps = self.trainer.estimated_stepping_batches if interval == "step" else self.trainer.max_epochs
+        if steps in (None, -1, float("inf")):
+            raise UserError("the scheduler needs to know how long the run is; set --trainer.max_epochs.")
+        return int(steps)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._check_shapes(checkpoint)
+        planned = [state.get("total_steps") for state in checkpoint.get("lr_schedulers", [])]
+        if planned and planned[0] and self._trainer and self.trainer.state.fn == "fit":
+            steps = self.trainer.estimated_stepping_batches
+            if steps > planned[0]:
+                raise UserError(
+                    f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "
+                    "give the run's own number of epochs, or train anew without --ckpt_path."
+                )
+
+    def _check_shapes(self, checkpoint: dict[str, Any]) -> None:
+        ours, theirs = self.state_dict(), checkpoint["state_dict"]
+        for name in sorted(ours.keys() | theirs.keys()):
+            shapes = [tuple(state[name].shape) if name in state else "absent" for state in (ours, theirs)]
+            if shapes[0] != shapes[1]:
+                raise UserError(
+                    f"the checkpoint holds another network: {name} is {shapes[1]} there, {shapes[0]} here; leave out "
+                    "--model.net, so that the run's own network is taken, or give the checkpoint's."
+                )
+
+
+def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return make(*args, **kwargs)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"{option}: {' '.join(str(error).split())}; change its arguments.") from error
+
+
+def _check_net(net: Network) -> None:
+    training = net.training
+    try:
+        with torch.no_grad():
+            logits = net.eval()(torch.zeros(2, 1, 28, 28))
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        problem = str(error).strip().split("\n")[0]
+    else:
+        shape = tuple(getattr(logits, "shape", ()))
+        problem = "" if shape == (2, NUM_CLASSES) else f"for 2 images its output has shape {shape}"
+    finally:
+        net.train(training)
+    if problem:
+        raise UserError(
+            f"model.net: {type(net).__name__} does not turn images of shape (B, 1, 28, 28) into logits "
+            f"of shape (B, 10) ({problem}); change its arguments or choose another network."
+        )

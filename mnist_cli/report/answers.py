@@ -1,0 +1,95 @@
+"""What the network answered in a test or validation: collected and evaluated once, for all who show it."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from mnist_cli.data.datamodule import data_of
+from mnist_cli.report.evaluation import EvaluationReport, evaluate
+
+
+class Answers(Callback):
+    """Keeps the logits of a test or validation, and makes the report of them before the other callbacks' end hooks.
+
+    Attributes:
+        report: The evaluation; on the main process only, once the test or validation has ended.
+        images: What was read, uint8, shape (N, 28, 28).
+        labels: The true classes, int64, shape (N,).
+        probabilities: float32, shape (N, 10).
+    """
+
+    report: EvaluationReport
+    images: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[Tensor, Tensor]] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn != "fit":
+            self._batches.append((outputs.cpu(), batch[1].cpu()))
+
+    on_validation_batch_end = on_test_batch_end
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._evaluate(trainer, "test", "test/loss", data_of(trainer).test_set.images)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._evaluate(trainer, "validate", "val/loss", data_of(trainer).val_set.images)
+
+    def _evaluate(self, trainer: pl.Trainer, stage: str, loss: str, images_u8: Tensor) -> None:
+        batches, self._batches = self._batches, []
+        logits, labels = gather(batches)
+        if not trainer.is_global_zero:
+            return
+        probabilities = logits.float().softmax(1)
+        self.images = images_u8[: len(labels)].squeeze(1).numpy()
+        self.labels, self.probabilities = labels.numpy(), probabilities.numpy()
+        self.report = evaluate(
+            probabilities,
+            labels,
+            stage=stage,
+            checkpoint=str(trainer.ckpt_path),
+            dataset=data_of(trainer).dataset,
+            loss=trainer.callback_metrics[loss].item(),
+        )
+
+
+def answers_of(trainer: pl.Trainer) -> Answers:
+    """The trainer's collector; everything that shows an evaluation needs one before it in the list of callbacks."""
+    return next(callback for callback in trainer.callbacks if isinstance(callback, Answers))  # type: ignore[attr-defined]
+
+
+def gather(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Join the batches of all processes, in the order of the data set.
+
+    Each process has every world_size-th example (UnrepeatedDistributedSampler).
+
+    Args:
+        batches: What this process has: pairs of tensors of shapes (B, ...) and (B,).
+
+    Returns:
+        Tensors of shapes (N, ...) and (N,), the same on every process.
+    """
+    parts = [batches]
+    if dist.is_available() and dist.is_initialized():
+        parts = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(parts, batches)
+    values, indices = (torch.cat([batch[i] for part in parts for batch in part]) for i in (0, 1))
+    order = torch.cat([torch.arange(rank, len(indices), len(parts)) for rank in range(len(parts))]).argsort()
+    return values[order], indices[order]

@@ -1,0 +1,157 @@
+"""What a run leaves for people to look at: the evaluation as a table and as JSON, and figures as PNG files."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_warn
+from rich.console import Console
+
+from mnist_cli.data.datamodule import data_of, to_floats
+from mnist_cli.digits import NUM_CLASSES, class_names
+from mnist_cli.files import write_whole
+from mnist_cli.report.answers import answers_of
+from mnist_cli.report.evaluation import render
+from mnist_cli.report.tensorboard import write_picture
+from mnist_cli.runs.directory import shown
+from mnist_cli.runs.history import history_of
+
+
+class Evaluation(Callback):
+    """Prints a table of the test or the validation, and writes it as JSON.
+
+    Args:
+        name: Name of the file without `.json`, and of the figures; by default test or validate. What has the same name
+            from an earlier evaluation is replaced.
+        dirpath: Folder of the file; by default the run directory.
+    """
+
+    def __init__(self, name: str | None = None, dirpath: str | None = None) -> None:
+        self.name = name
+        self.dirpath = dirpath
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        report = answers_of(trainer).report
+        console = Console()
+        with suppress(SystemExit):  # Rich raises it when the reader, such as `head`, has seen enough
+            for part in render(report, class_names(report.dataset)):
+                console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+        if self.dirpath:
+            path = Path(self.dirpath) / f"{self.name or report.stage}.json"
+            write_whole(path, json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n")
+            console.print(f"written to {shown(path)}", highlight=False, soft_wrap=True)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self.on_test_end(trainer, pl_module)
+
+
+class Figures(Callback):
+    """Draws samples, curves, and for a test or validation confusions, galleries and calibration.
+
+    Args:
+        dirpath: Folder of the PNG files; by default `figures` in the run directory.
+        name: What the file names of an evaluation begin with; by default test or validate. An evaluation replaces the
+            figures of an earlier one of the same name.
+        per_class: Images per class among the samples.
+    """
+
+    def __init__(self, dirpath: str | None = None, name: str | None = None, per_class: int = 8) -> None:
+        self.dirpath = dirpath
+        self.name = name
+        self.per_class = per_class
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if history_of(trainer).rows and self.dirpath and trainer.is_global_zero:
+            self._draw_samples(trainer)
+            self._draw_curves(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if trainer.state.fn == "fit":
+            self.on_train_end(trainer, pl_module)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.dirpath and trainer.is_global_zero:
+            self._draw_evaluation(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self.on_test_end(trainer, pl_module)
+
+    def _draw_samples(self, trainer: pl.Trainer) -> None:
+        from mnist_cli.report.figures import samples_figure
+
+        data = data_of(trainer)
+        digits = data.train_set
+        first = torch.cat([(digits.labels == k).nonzero()[: self.per_class, 0] for k in range(NUM_CLASSES)])
+        images = to_floats(digits.images[first])
+        augmented = None
+        if data.augment:
+            with torch.random.fork_rng():  # the run goes on with the random numbers that it would have without figures
+                augmented = data.augment(images).squeeze(1).numpy()
+        labels = digits.labels[first].numpy()
+        names = class_names(data.dataset)
+        draw = partial(samples_figure, augmented=augmented, per_class=self.per_class, class_names=names)
+        self._save(trainer, "samples", partial(draw, images.squeeze(1).numpy(), labels))
+
+    def _draw_curves(self, trainer: pl.Trainer) -> None:
+        from mnist_cli.report.figures import curves_figure
+
+        history, chooser = history_of(trainer), trainer.checkpoint_callback
+        monitor = getattr(chooser, "monitor", None) or "val/loss"
+        best = history.best_row(monitor, getattr(chooser, "mode", "min"))
+        best_epoch = int(best["epoch"]) if monitor in best else None
+        self._save(trainer, "curves", partial(curves_figure, history.rows, best_epoch=best_epoch))
+
+    def _draw_evaluation(self, trainer: pl.Trainer) -> None:
+        from mnist_cli.report import figures
+
+        answers = answers_of(trainer)
+        images, labels, probabilities = answers.images, answers.labels, answers.probabilities
+        report, names = answers.report, class_names(answers.report.dataset)
+        save, prefix = partial(self._save, trainer), self.name or report.stage
+        matrix = np.array(report.confusion_matrix)
+        save(f"{prefix}-confusion", partial(figures.confusion_figure, matrix, class_names=names))
+        galleries = {
+            "correct": (figures.correct_order(labels, probabilities), "Correct, the least certain first"),
+            "misclassified": (
+                figures.misclassified_order(labels, probabilities),
+                "Misclassified, the most certain first",
+            ),
+        }
+        for kind, (order, title) in galleries.items():
+            chosen = (images[order], labels[order], probabilities[order])
+            save(f"{prefix}-{kind}", partial(figures.gallery_figure, *chosen, title=title, class_names=names))
+        confidences, correct = probabilities.max(1), probabilities.argmax(1) == labels
+        error = report.expected_calibration_error
+        save(f"{prefix}-calibration", partial(figures.calibration_figure, confidences, correct, error=error))
+
+    def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any]) -> None:
+        """Draw and compress once, for the PNG file and for TensorBoard."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from PIL import Image
+
+        canvas: Any = FigureCanvasAgg(draw())
+        canvas.draw()
+        png = io.BytesIO()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        picture.save(png, "png")
+        path = Path(str(self.dirpath)) / f"{name}.png"
+        try:
+            write_whole(path, png.getvalue())
+        except OSError as error:
+            rank_zero_warn(
+                f"{path} cannot be written ({error.strerror or error}); the run goes on without this figure."
+            )
+        write_picture(trainer, f"figures/{name}", png.getvalue(), picture.width, picture.height)

@@ -1,0 +1,167 @@
+"""Checkpoints: written in the run directory, read without running anything that may be in them."""
+
+import pickle
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from mnist_cli.errors import UserError
+from mnist_cli.runs.directory import Run, run_of, shown
+from mnist_cli.runs.settings import Settings, modernize
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """ModelCheckpoint with one file of a fixed name, which goes along when a run is resumed in a new directory.
+
+    Args:
+        dirpath: Folder of the file; by default `checkpoints` in the run directory.
+        filename: Name of the file, without `.ckpt`.
+        monitor: Metric that decides which epoch is best; None keeps the newest.
+        mode: Whether less or more of the metric is better.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | None = None,
+        filename: str = "best",
+        monitor: str | None = "val/loss",
+        mode: str = "min",
+    ) -> None:
+        super().__init__(
+            dirpath,
+            filename,
+            monitor=monitor,
+            mode=mode,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True if monitor is None else None,  # None: then, if validation is once an epoch
+        )
+        self._resumed_from: Path | None = None
+        self._copies = False
+
+    on_train_batch_end = Callback.on_train_batch_end  # it saves after epochs only: nothing to ask at a step
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._resumed_from = Path(str(trainer.ckpt_path)).parent
+        self._copies = trainer.is_global_zero
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best checkpoint so far: later epochs have to beat it."""
+        assert self._resumed_from is not None
+        assert self.dirpath is not None
+        name = Path(state_dict["best_model_path"]).name
+        source, copy = self._resumed_from / name, Path(self.dirpath) / name
+        if self.monitor is None or not source.is_file():
+            return
+        if self._copies and source != copy:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
+        score = state_dict["best_model_score"]
+        moved = {
+            "dirpath": self.dirpath,
+            "best_model_path": str(copy),
+            "kth_best_model_path": str(copy),
+            "best_k_models": {str(copy): score},
+        }
+        super().load_state_dict(state_dict | moved)
+
+
+@dataclass(frozen=True)
+class ChosenCheckpoint:
+    """The checkpoint that a command works on, read once.
+
+    Attributes:
+        path: The file, absolute.
+        content: All that is in it, the names of its settings being those of today.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def run(self) -> Run | None:
+        """The run that it lies in, or None for a file that stands alone."""
+        return run_of(self.path)
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs its run had finished."""
+        done: int = self.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        return done
+
+    def settings(self, command: str) -> Settings:
+        """What the options of a command are by default: the run's, of a fit all of them."""
+        run = self.run.settings() if self.run else {}
+        if command == "fit" and run:
+            return run
+        data = {**self.content["datamodule_hyper_parameters"], "images": None}
+        settings: Settings = {"model": self.content["hyper_parameters"], "data": data}
+        if precision := (run.get("trainer") or {}).get("precision"):  # in another one the figures would differ slightly
+            settings["trainer"] = {"precision": precision}
+        return settings
+
+    def check_going_on(self, max_epochs: int) -> None:
+        """See that a fit of so many epochs has something left to do, and a schedule for it.
+
+        Raises:
+            UserError: If the run is complete, or its schedule was planned for fewer epochs.
+        """
+        done, planned_steps = self.epochs_done, self._planned_steps()
+        if 0 < max_epochs <= done:
+            more = f"go on with --trainer.max_epochs {done + 5}, for example."
+            if planned_steps:
+                more = "its schedule has ended too: train anew without --ckpt_path."
+            raise UserError(f"--ckpt_path: that run is complete, {done} of {max_epochs} epochs; {more}")
+        if planned_steps and done:
+            steps = max_epochs * self.content["global_step"] // done
+            if steps > planned_steps:
+                raise UserError(
+                    f"--trainer.max_epochs: the run's schedule was planned for {planned_steps:,} steps, not {steps:,}; "
+                    "give the run's own number of epochs, or train anew without --ckpt_path."
+                )
+
+    def _planned_steps(self) -> int:
+        return next((state.get("total_steps") or 0 for state in self.content.get("lr_schedulers", [])), 0)
+
+    def describe(self) -> str:
+        """One line: the file, its run, its epoch and its score."""
+        place = f"of run {self.run.path.name}, " if self.run else ""
+        states = (state for state in self.content.get("callbacks", {}).values() if isinstance(state, dict))
+        scores = [
+            f", {state['monitor']} {state['best_model_score']:.4f}"
+            for state in states
+            if state.get("monitor") and state.get("best_model_score") is not None
+        ]
+        best = "".join(scores[:1]) if self.path.stem == "best" else ""
+        done = self.epochs_done
+        epoch = f"after epoch {done}" if done > self.content["epoch"] else f"in epoch {self.content['epoch'] + 1}"
+        return f"Checkpoint {shown(self.path)} ({place}{epoch}{best})"
+
+
+def open_checkpoint(path: Path) -> ChosenCheckpoint:
+    """Load a checkpoint of this program without running anything that may be in it.
+
+    Raises:
+        UserError: If the file is something else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise UserError(
+            f"--ckpt_path: {path} is no checkpoint, or only a part of one; give a .ckpt file that `mnist fit` wrote."
+        ) from error
+    keys = {"state_dict", "hyper_parameters", "datamodule_hyper_parameters", "loops", "epoch"}
+    if not isinstance(content, dict) or not keys <= content.keys():
+        raise UserError(
+            f"--ckpt_path: {path} is a checkpoint of another program; give a .ckpt file that `mnist fit` wrote."
+        )
+    for name in ("hyper_parameters", "datamodule_hyper_parameters"):
+        content[name] = modernize({key: value for key, value in content[name].items() if key != "_instantiator"})
+    return ChosenCheckpoint(path.absolute(), content)

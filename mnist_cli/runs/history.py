@@ -1,0 +1,107 @@
+"""The history of a run: a row for each validation and epoch, kept in every checkpoint and in metrics.csv."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from mnist_cli.files import write_whole
+
+Row = dict[str, float]
+
+
+class History(Callback):
+    """Keeps the metrics of a fit; curves, TensorBoard's hyperparameters and metrics.csv read them here.
+
+    A resumed fit goes on with the rows of its checkpoint.
+
+    Args:
+        path: The CSV file; None keeps the rows in memory.
+
+    Attributes:
+        rows: In order; "epoch" counts from 1, "step" is the number of optimizer steps so far, the other names are those
+            of the metrics. The last validation of an epoch stands in the row of the epoch.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self._test: Row = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._record(trainer, trainer.current_epoch, "val/")
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._record(trainer, trainer.current_epoch - 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._record(trainer, trainer.current_epoch - 1)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.fit_loop.epoch_loop.done and not trainer.validating:  # the epoch's own metrics are known
+            self._record(trainer, trainer.current_epoch)
+        checkpoint["history"] = self.rows
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn != "fit":  # the test at the end of a fit loads an earlier epoch
+            return
+        rows = checkpoint.get("history", [])
+        if isinstance(rows, dict):  # version 0.1.0 kept them by their epoch, counted from 0
+            rows = [{**row, "epoch": epoch + 1} for epoch, row in sorted(rows.items())]
+        self.rows = list(rows)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._test = _metrics(trainer, "test/")
+        self._write(trainer)
+
+    def best_row(self, monitor: str, mode: str) -> Row:
+        """The row with the best value of a metric; the last one if none has it, empty without rows."""
+        rows = [row for row in self.rows if monitor in row] or self.rows[-1:]
+        sign = -1 if mode == "max" else 1
+        return min(rows, key=lambda row: sign * row.get(monitor, 0.0), default={})
+
+    def _record(self, trainer: pl.Trainer, epoch: int, stage: str = "") -> None:
+        metrics = _metrics(trainer, stage)
+        if epoch < 0 or not metrics:
+            return
+        place: Row = {"epoch": epoch + 1, "step": trainer.global_step}
+        if not self.rows or self.rows[-1]["step"] != place["step"]:
+            self.rows.append(place)
+        if metrics.items() <= self.rows[-1].items():
+            return
+        self.rows[-1].update(metrics)
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if self.path is None or not trainer.is_global_zero:
+            return
+        rows = [*self.rows, *([self._test] if self._test else [])]
+        names = sorted({name for row in rows for name in row} - {"epoch", "step"})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ("epoch", "step", *names))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue())
+
+
+def _metrics(trainer: pl.Trainer, stage: str) -> Row:
+    """The metrics that were logged for whole epochs; those of a stage, or all."""
+    return {
+        name: value.item()
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith(stage) and not name.endswith("_step")
+    }
+
+
+def history_of(trainer: pl.Trainer) -> History:
+    """The trainer's history; an empty one if it keeps none."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, History)), History())

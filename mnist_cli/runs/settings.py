@@ -1,0 +1,106 @@
+"""Settings as YAML: read without running or multiplying anything, with the names of today, and compared."""
+
+import re
+from typing import Any
+
+import yaml
+
+from mnist_cli.errors import UserError
+
+Settings = dict[str, Any]
+
+# Where the classes were before version 0.2: the names stand in checkpoints and in the config.yaml of older runs.
+_OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
+_OLD_LOGGER = "mnist_cli.EpochCSVLogger"  # its work is done by the run's history now
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's safe loader, with numbers such as 1e-3 (YAML 1.2), and with an error for a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+|\d*\.\d+|\d+\.)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_settings(text: str, source: str) -> Settings:
+    """Read the text of a YAML file of settings; names of older versions become those of today.
+
+    Args:
+        text: YAML.
+        source: What the message calls the file.
+
+    Raises:
+        UserError: If it is not valid YAML, or holds no settings.
+    """
+    try:
+        settings = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{source}{line}: this is not valid YAML ({problem}); correct the file.") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{source} has no settings; `mnist fit --print_config` shows how such a file looks.")
+    for group in ("trainer", "model", "data"):
+        if not isinstance(settings.get(group, {}), dict):
+            raise UserError(f"{source}: {group} needs settings below it, not '{settings[group]}'.")
+    return modernize(settings)
+
+
+def modernize(settings: Settings) -> Settings:
+    """Settings of an older version with the names of today; other settings as they are."""
+    settings = _rename(settings)
+    trainer = settings.get("trainer")
+    if isinstance(trainer, dict) and isinstance(trainer.get("logger"), list):
+        kept = [one for one in trainer["logger"] if not isinstance(one, dict) or one.get("class_path") != _OLD_LOGGER]
+        settings["trainer"] = {**trainer, "logger": kept}
+    return settings
+
+
+def _rename(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rename(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rename(part) for part in value]
+    return _OLD_PATH.sub(r"mnist_cli.\1", value) if isinstance(value, str) else value
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Settings by short names: `{"net": "CNN", "net.channels": [24, 48], "batch_size": 64}`.
+
+    The groups trainer, model and data, and `class_path` and `init_args`, do not appear in the names; lists are values.
+    """
+    flat: dict[str, Any] = {}
+
+    def walk(name: str, value: Any) -> None:
+        if not isinstance(value, dict):
+            flat[name] = value
+            return
+        if "class_path" in value:
+            flat[name] = str(value["class_path"]).rpartition(".")[2]
+            value = value.get("init_args") or {}
+        for key, part in value.items():
+            walk(f"{name}.{key}" if name else str(key), part)
+
+    for group, value in settings.items():
+        walk("" if group in ("trainer", "model", "data") else group, value)
+    return flat
+
+
+def differences(settings: Settings, others: Settings) -> dict[str, Any]:
+    """The settings, by their short names, whose value is another in *others*, or is not there."""
+    theirs = flatten(others)
+    return {name: value for name, value in flatten(settings).items() if name not in theirs or theirs[name] != value}

@@ -1,0 +1,1 @@
+"""What runs inside Lightning's loop: shorter steps and the progress bar."""

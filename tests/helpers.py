@@ -1,0 +1,29 @@
+"""What tests of several parts use: short runs, and readers of what a run leaves."""
+
+import csv
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml"))
+RUN = Path("lightning_logs/version_0")
+# A tenth of an epoch of the 60,000, then a test on all 10,000: enough to read most digits.
+SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "40", "--trainer.enable_progress_bar", "false"]
+QUICK = [*SHORT, "--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
+
+
+def rows(path):
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def metrics(run=RUN):
+    """Rows of a run's metrics.csv."""
+    return rows(Path(run) / "metrics.csv")
+
+
+def events(run):
+    """What a run wrote for TensorBoard."""
+    accumulator = EventAccumulator(str(run), size_guidance={"images": 0, "tensors": 0, "scalars": 0})
+    return accumulator.Reload()
