@@ -97,6 +97,9 @@ class DigitCLI(LightningCLI):
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with the test of the best checkpoint."
         )
+        parser.add_argument(
+            "--short_steps", type=bool, default=True, help="Whether plain steps skip Lightning's checks at every step."
+        )
         parser.set_defaults(DEFAULTS | default_settings())
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -115,7 +118,7 @@ class DigitCLI(LightningCLI):
         config = self.config[self.command]
         keep_used(config, self.command)
         if self.command != "fit":
-            config.trainer.logger = False
+            config.trainer.logger, config.trainer.enable_checkpointing = False, False
             assert self.chosen is not None
             set_places(config, self.chosen.run or Run(self.chosen.path.parent))
         elif not config.trainer.fast_dev_run and _is_main_process():
@@ -150,7 +153,8 @@ class DigitCLI(LightningCLI):
             # Lightning appends these, so that `last` is saved after `best` and has its newest state.
             self.trainer_defaults = {"callbacks": RunCheckpoint(directory, filename="last", monitor=None)}
         trainer = super().instantiate_trainer(**kwargs)
-        shorten_steps(trainer)
+        if config.short_steps:
+            shorten_steps(trainer)
         return trainer
 
     def _own_callbacks(self, given: list[Callback]) -> list[Callback]:

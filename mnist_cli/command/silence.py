@@ -9,8 +9,6 @@ from contextlib import contextmanager
 _WARNINGS = (
     # LightningCLI 2.6 calls what jsonargparse has renamed (Lightning issue 21900); pyproject.toml bounds both versions.
     r"(?s).*(was deprecated in v4|JsonargparseDeprecationWarning)",
-    # Lightning 2.6 asks torch in an old way whether a tree is a leaf (Lightning issue 21326); a user cannot change it.
-    r".*isinstance\(treespec, LeafSpec\).*",
     # Digits in memory are handed over faster by the main process than by any number of workers (benchmarks/README.md).
     r".*does not have many workers.*",
     # One log entry every 50 steps is meant for longer epochs; metrics are logged once an epoch here anyway.

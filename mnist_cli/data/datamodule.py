@@ -51,7 +51,9 @@ class DigitDataModule(pl.LightningDataModule):
         num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["augment"])
+        if "_instantiator" in self.hparams:  # the command line has the modules as settings
+            self.save_hyperparameters()
         self.dataset = dataset
         self.data_dir = data_dir
         self.batch_size = batch_size

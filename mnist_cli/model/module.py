@@ -1,5 +1,6 @@
 """DigitModule: scales pixels, runs the network, counts loss and accuracy. Network and optimizer come from outside."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,12 +12,16 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import UserError
+from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
 
 Batch = tuple[Tensor, Tensor]
+
+# Lightning 2.6 asks torch in an old way whether a tree is a leaf (Lightning issue 21326); a user cannot change it.
+warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
 
 # Arguments of torch's schedulers that mean "how many steps there are": for None or 0 the run's number is put in.
 _STEP_COUNTS = ("total_steps", "T_max", "total_iters")
@@ -53,7 +58,11 @@ class DigitModule(pl.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["net", "optimizer", "lr_scheduler"])
+        if "_instantiator" in self.hparams:  # the command line has these three as settings
+            self.save_hyperparameters()
+        else:
+            self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
         _check_net(net)
         self.net = net
         if compile:
@@ -189,7 +198,7 @@ def _check_net(net: Network) -> None:
     training = net.training
     try:
         with torch.no_grad():
-            logits = net.eval()(torch.zeros(2, 1, 28, 28))
+            logits = net.eval()(torch.zeros(2, 1, SIDE, SIDE))
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         problem = str(error).strip().split("\n")[0]
     else:

@@ -1,12 +1,15 @@
 """Networks: float images of shape (B, 1, 28, 28) -> logits of shape (B, 10)."""
 
+import inspect
 from abc import ABCMeta
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+
+from mnist_cli.digits import NUM_CLASSES, SIDE
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU}
 Activation = Literal["relu", "sigmoid", "tanh", "gelu"]
@@ -18,7 +21,19 @@ class Network(nn.Module, metaclass=ABCMeta):
     Its subclasses here can be named without their module. Every other module counts as a subclass too, so that the
     command line takes it by class path; without this class a short name such as MLP would be ambiguous, for torchvision
     has modules of the same name.
+
+    Attributes:
+        arguments: What the network was made with, by the names of its constructor's arguments.
     """
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        network = super().__new__(cls)
+        given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
+        given.apply_defaults()
+        vars(network)["arguments"] = {name: value for name, value in given.arguments.items() if name != "self"}
+        return network
 
     @classmethod
     def __subclasshook__(cls, other: Any) -> Any:
@@ -44,14 +59,14 @@ class MLP(Network):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in pairwise([784, *hidden_sizes]):
+        for inputs, outputs in pairwise([SIDE**2, *hidden_sizes]):
             layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(outputs))
             layers.append(ACTIVATIONS[activation]())
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        layers.append(nn.Linear([784, *hidden_sizes][-1], 10))
+        layers.append(nn.Linear([SIDE**2, *hidden_sizes][-1], NUM_CLASSES))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -93,7 +108,7 @@ class CNN(Network):
         super().__init__()
         self.crop = crop
         layers: list[nn.Module] = []
-        width = 28 - 2 * crop
+        width = SIDE - 2 * crop
         for depth, (inputs, outputs) in enumerate(pairwise([1, *channels])):
             size = inner_kernel_size if depth else kernel_size
             layers.append(nn.Conv2d(inputs, outputs, size, padding=padding, bias=not batch_norm))
@@ -105,7 +120,7 @@ class CNN(Network):
         layers += [nn.Flatten(), nn.Linear(channels[-1] * width**2, hidden_size, bias=not batch_norm)]
         if batch_norm:
             layers.append(nn.BatchNorm1d(hidden_size))
-        layers += [ACTIVATIONS[activation](), nn.Dropout(dropout), nn.Linear(hidden_size, 10)]
+        layers += [ACTIVATIONS[activation](), nn.Dropout(dropout), nn.Linear(hidden_size, NUM_CLASSES)]
         self.layers = nn.Sequential(*layers)
         if channels_last:
             self.to(memory_format=torch.channels_last)

@@ -157,11 +157,12 @@ def open_checkpoint(path: Path) -> ChosenCheckpoint:
         raise UserError(
             f"--ckpt_path: {path} is no checkpoint, or only a part of one; give a .ckpt file that `mnist fit` wrote."
         ) from error
-    keys = {"state_dict", "hyper_parameters", "datamodule_hyper_parameters", "loops", "epoch"}
+    keys = {"state_dict", "hyper_parameters", "loops", "epoch"}
     if not isinstance(content, dict) or not keys <= content.keys():
         raise UserError(
             f"--ckpt_path: {path} is a checkpoint of another program; give a .ckpt file that `mnist fit` wrote."
         )
-    for name in ("hyper_parameters", "datamodule_hyper_parameters"):
-        content[name] = modernize({key: value for key, value in content[name].items() if key != "_instantiator"})
+    for name in ("hyper_parameters", "datamodule_hyper_parameters"):  # without a data module the latter are not there
+        settings = content.get(name, {})
+        content[name] = modernize({key: value for key, value in settings.items() if key != "_instantiator"})
     return ChosenCheckpoint(path.absolute(), content)

@@ -1,0 +1,31 @@
+"""Hyperparameters as plain data, for modules that Python code makes and not the command line."""
+
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+import mnist_cli
+
+
+def describe(net: nn.Module, **callables: Any) -> dict[str, Any]:
+    """Plain hyperparameters, such as the command line saves, with which `load_from_checkpoint` makes the module again.
+
+    What cannot be described, such as a network of the user's own or a lambda, is left out.
+    """
+    described: dict[str, Any] = {
+        name: _class_path(make.func, make.keywords)
+        for name, make in callables.items()
+        if isinstance(make, partial) and not make.args
+    }
+    arguments = vars(net).get("arguments")
+    if arguments is not None:
+        described["net"] = _class_path(type(net), arguments)
+        described["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
+    return described
+
+
+def _class_path(made: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    public = getattr(mnist_cli, made.__name__, None) is made
+    place = "mnist_cli" if public else made.__module__
+    return {"class_path": f"{place}.{made.__name__}", "init_args": dict(arguments)}
