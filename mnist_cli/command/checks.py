@@ -25,6 +25,9 @@ def check_settings(config: Namespace) -> None:
     name = config.evaluation and config.evaluation.init_args.get("name")
     if name and Path(name).name != name:
         raise UserError(f"--evaluation.name {name}: give a plain name, and the folder with --evaluation.dirpath.")
+    mode = config.early_stopping and config.early_stopping.init_args.get("mode")
+    if mode not in (None, "min", "max"):
+        raise UserError(f"early_stopping.mode: expected min or max, got '{mode}'.")
     if not config.trainer.callbacks:  # those of the user's own may log other metrics
         for name in ("early_stopping", "checkpoint"):
             _check_monitor(name, config[name] and config[name].init_args.get("monitor"))

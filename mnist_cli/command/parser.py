@@ -1,15 +1,13 @@
-"""The argument parser: what is wrong with an option or a line of YAML, in one sentence."""
+"""The argument parser: says what is wrong with an option or a line of YAML in one sentence."""
 
+from collections.abc import Iterator
 from typing import Any
 
-import lightning.pytorch as pl
 from lightning.pytorch.cli import LightningArgumentParser
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from mnist_cli.command.mistakes import explain
+from mnist_cli.command.mistakes import Option, explain
 from mnist_cli.errors import UserError
-from mnist_cli.model.networks import Network
+from mnist_cli.runs.settings import load_settings
 
 
 class DigitArgumentParser(LightningArgumentParser):
@@ -21,21 +19,47 @@ class DigitArgumentParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:
         if not self.exit_on_error:  # a parser inside the parser, which adds where the option belongs
             super().error(message, ex)
-        parsers = [
-            self,
-            *(p for action in self._actions if isinstance(action.choices, dict) for p in action.choices.values()),
-        ]
-        names = (name for parser in parsers for name in parser._option_string_actions)
-        options = [name.removeprefix("--") for name in names if name.startswith("--")]
-        raise UserError(explain(message, options, _class_names()))
+        given = _given(self.args or []) if "Parser key" in message else {}
+        raise UserError(explain(message, self._options(), given)) from ex
+
+    def _options(self) -> dict[str, Option]:
+        """The options of the command, with the types of their values."""
+        commands = (action.choices for action in self._actions if isinstance(action.choices, dict))
+        parsers = [self, *(parser for choices in commands for parser in choices.values())]
+        options: dict[str, Option] = {}
+        for parser in parsers:
+            for action in parser._actions:
+                kind = getattr(action, "_typehint", None) or action.type
+                default = action.default.get("class_path") if hasattr(action.default, "get") else None
+                names = [name.removeprefix("--") for name in action.option_strings if name.startswith("--")]
+                options |= {name: Option(kind, default) for name in names}
+        return options
 
 
-def _class_names() -> list[str]:
-    """What can be named without its module where a class is wanted."""
-    names: list[str] = []
-    bases: list[type] = [Network, Optimizer, LRScheduler, pl.Callback]
-    while bases:
-        found: list[type] = bases.pop().__subclasses__()
-        names += [cls.__name__ for cls in found]
-        bases += found
-    return names
+def _given(args: list[str]) -> dict[str, Any]:
+    """What the arguments say, by name of the option: settings of files first, then flags."""
+    given: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
+    for place, argument in enumerate(args):
+        if not argument.startswith("--"):
+            continue
+        name, equals, value = argument.removeprefix("--").partition("=")
+        value = value if equals else next(iter(args[place + 1 : place + 2]), "")
+        if name == "config":
+            given |= dict(_leaves("", load_settings(value, "--config")))
+        else:
+            flags[name.removesuffix("+")] = value
+    return given | flags
+
+
+def _leaves(prefix: str, settings: Any) -> Iterator[tuple[str, Any]]:
+    """Every part of nested settings, by its name as an option."""
+    if not isinstance(settings, dict):
+        return
+    for key, value in settings.items():
+        if key == "init_args":
+            yield from _leaves(prefix, value)
+            continue
+        name = f"{prefix}.{key}" if prefix else str(key)
+        yield name, value
+        yield from _leaves(name, value)

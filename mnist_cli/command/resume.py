@@ -95,4 +95,10 @@ def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | Non
     layers = [chosen.settings(command)] if chosen else []
     arguments = [text for layer in (*layers, *options.files) for text in ("--config", yaml.safe_dump(layer))]
     path = ["--ckpt_path", str(chosen.path)] if chosen else []
-    return [*arguments, *options.flags, *path]
+    return [*arguments, *map(_full_path, options.flags), *path]
+
+
+def _full_path(flag: str) -> str:
+    """Torch and Lightning both have this scheduler; Lightning's knows which metric to watch."""
+    name, equals, value = flag.rpartition("=")
+    return f"{name}{equals}lightning.pytorch.cli.{value}" if value == "ReduceLROnPlateau" else flag

@@ -4,7 +4,7 @@ import pickle
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -30,7 +30,7 @@ class RunCheckpoint(ModelCheckpoint):
         dirpath: str | None = None,
         filename: str = "best",
         monitor: str | None = "val/loss",
-        mode: str = "min",
+        mode: Literal["min", "max"] = "min",
     ) -> None:
         super().__init__(
             dirpath,

@@ -75,6 +75,8 @@ def _rename(value: Any) -> Any:
         return {key: _rename(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_rename(part) for part in value]
+    if value == "ReduceLROnPlateau":  # torch has one too; Lightning's knows which metric to watch
+        return "lightning.pytorch.cli.ReduceLROnPlateau"
     return _OLD_PATH.sub(r"mnist_cli.\1", value) if isinstance(value, str) else value
 
 

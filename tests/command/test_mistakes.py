@@ -25,7 +25,7 @@ def options(text):
         ("fit --early_stopping.pationce 3", "did you mean early_stopping.patience?"),
         ("fit --data.batch_size 0", "data.batch_size: expected a whole number of at least 1, got '0'."),
         ("fit --data.val_size 1.5", "data.val_size: expected a number between 0 and 1, got '1.5'."),
-        ("fit --trainer.max_epochs ten", "trainer.max_epochs: expected int or null, got 'ten'."),
+        ("fit --trainer.max_epochs ten", "trainer.max_epochs: expected a whole number or null, got 'ten'."),
         ("fit --model.loss mes", "model.loss: expected cross_entropy or mse, got 'mes'; did you mean mse?"),
         ("fit --model.net MPL", "got 'MPL'; did you mean MLP?"),
         ("fit --model.optimizer SDG", "got 'SDG'; did you mean SGD?"),
@@ -66,6 +66,19 @@ def options(text):
         ("fit --trainer.val_check_interval 100000", "--trainer.val_check_interval: "),
         ("fit --data.dataset one.npz", "one.npz is no .npz file"),
         ("fit --data.dataset cut.npz", "cut.npz is no .npz file"),
+        ("fit --data.augment [kornia.augmentation.RandomAffin]", "did you mean RandomAffine?"),
+        ("fit --config augment.yaml", "RandomAffin cannot be imported (module 'kornia.augmentation' has no attribute"),
+        ("fit --data.augment kornia.augmentation.RandomAffine", "did you mean [kornia.augmentation.RandomAffine]?"),
+        ("fit --model.net.channels [2]", "MLP takes hidden_sizes, activation, dropout, batch_norm."),
+        ("fit --model.optimizer.lrr 1", "no setting model.optimizer.lrr; did you mean model.optimizer.lr?"),
+        ("fit --model.optimizer.learning_rate 1", "learning_rate; did you mean model.optimizer.lr?"),
+        ("fit --checkpoint.mode least", "checkpoint.mode: expected min or max, got 'least'."),
+        ("fit --early_stopping.mode least", "early_stopping.mode: expected min or max, got 'least'."),
+        ("fit --lr 1", "there is no option --lr; did you mean --model.optimizer.lr?"),
+        (
+            "fit --model.net my_net.py",
+            "my_net.py is a file, not a class; give the class in it, such as my_net.ClassName.",
+        ),
         ("fit --data.dataset even.npz --data.val_size 0.9", "data.val_size 0.9: of 4 images it leaves none"),
     ],
 )
@@ -79,6 +92,7 @@ def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, comman
     torch.save({"state_dict": {}}, "other.ckpt")
     Path("group.yaml").write_text("trainer: 3\n")
     Path("class.yaml").write_text("model:\n  net:\n    class_path: MLPP\n")
+    Path("augment.yaml").write_text("data:\n  augment:\n  - class_path: kornia.augmentation.RandomAffin\n")
     Path("cut.npz").write_bytes(b"PK\3\4" + bytes(100))
     np.save("one.npy", zeros := np.zeros((4, 28, 28), np.uint8))
     Path("one.npy").rename("one.npz")
