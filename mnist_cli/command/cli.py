@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.checks import check_settings
+from mnist_cli.command.help import answer_help
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
 from mnist_cli.command.parts import PARTS, default_settings, keep_used, set_places
@@ -103,7 +104,8 @@ class DigitCLI(LightningCLI):
         parser.set_defaults(DEFAULTS | default_settings())
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)
+        answer_help(self.command, self._parser(self.command), args[1:])
+        self.config = parser.parse_args(["--help" if one == "--help=all" else one for one in args])
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning would let the checkpoint's settings win over the user's flags."""

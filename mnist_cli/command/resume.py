@@ -67,6 +67,11 @@ def _read(file: str) -> Settings:
     return load_settings(text, f"--config {file}")
 
 
+def asks_for_help(flag: str) -> bool:
+    """Whether an argument asks for a text instead of work."""
+    return flag in ("-h", "--help", "--help=all") or flag.partition("=")[0].endswith(".help")
+
+
 def choose_checkpoint(command: str, options: Options, *, announce: bool) -> ChosenCheckpoint | None:
     """Find and read the checkpoint that a command works on; None for a fit from the beginning.
 
@@ -79,7 +84,7 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
         UserError: If there is no such checkpoint.
     """
     wanted = options.wanted or ("best" if command != "fit" else None)
-    if wanted is None or {"-h", "--help"} & set(options.flags):
+    if wanted is None or any(asks_for_help(flag) for flag in options.flags):
         return None
     if announce or _VARIABLE not in os.environ:
         found = find_checkpoint(wanted, options.root, resume=command == "fit")

@@ -346,11 +346,3 @@ def test_help_and_version_do_without_torch():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out == f"{HELP}\nmnist {__version__}\nFalse\n"
     assert all(name in HELP for name in SUBCOMMANDS)
-
-
-@pytest.mark.parametrize("command", SUBCOMMANDS)
-def test_the_help_of_a_command_explains_our_own_options(command, mnist, capfd):
-    assert mnist(command, "--help") == 0
-    text = " ".join(capfd.readouterr().out.split())
-    assert "Images per training step" in text
-    assert "mse between the probabilities and the one-hot label" in text
