@@ -54,8 +54,9 @@ class History(Callback):
         if trainer.state.fn != "fit":  # the test at the end of a fit loads an earlier epoch
             return
         rows = checkpoint.get("history", [])
-        if isinstance(rows, dict):  # version 0.1.0 kept them by their epoch, counted from 0
-            rows = [{**row, "epoch": epoch + 1} for epoch, row in sorted(rows.items())]
+        if isinstance(rows, dict):  # version 0.1.0 kept them by their epoch, counted from 0, and without the step
+            steps = checkpoint["global_step"] // max(len(rows), 1)
+            rows = [{**row, "epoch": n + 1, "step": (n + 1) * steps} for n, row in sorted(rows.items())]
         self.rows = list(rows)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

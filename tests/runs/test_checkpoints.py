@@ -1,0 +1,55 @@
+"""Checkpoints of version 0.1.0, whose classes had other paths, are still tested, resumed and repeated."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, metrics
+
+from mnist_cli.errors import UserError
+from mnist_cli.runs.checkpoints import open_checkpoint
+
+OLD = ROOT / "tests/fixtures/run_0.1.0"
+
+
+@pytest.fixture
+def old_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(OLD, "old")
+    return Path("old")
+
+
+def test_an_old_checkpoint_is_read_with_the_names_of_today():
+    chosen = open_checkpoint(OLD / "checkpoints/best.ckpt")
+    assert chosen.settings("test")["model"]["net"]["class_path"] == "mnist_cli.CNN"
+    assert chosen.epochs_done == 2
+    assert "after epoch 2, val/loss 0.4088" in chosen.describe()
+
+
+def test_an_old_run_gives_the_figures_that_it_gave_then(old_run, mnist):
+    assert mnist("test", "--ckpt_path", "old", "--figures=null") == 0
+    report = json.loads((old_run / "test.json").read_text())
+    assert (report["errors"], report["images"]) == (935, 10_000)
+
+
+def test_an_old_run_goes_on(old_run, mnist):
+    more = ["--trainer.max_epochs=3", "--test_after_fit=false", "--figures=null"]
+    assert mnist("fit", "--ckpt_path", "old", *more) == 0
+    assert [row["epoch"] for row in metrics()] == ["1", "2", "3"]
+
+
+def test_the_settings_of_an_old_run_repeat_it(old_run, mnist):
+    assert mnist("fit", "--config", "old/config.yaml", "--test_after_fit=false", "--figures=null") == 0
+    for new, old in zip(metrics(), metrics(old_run), strict=False):
+        assert all(float(new[name]) == pytest.approx(float(old[name]), rel=1e-6) for name in new if "/" in name)
+
+
+@pytest.mark.parametrize(("max_epochs", "problem"), [(2, "that run is complete, 2 of 2 epochs"), (-1, ""), (3, "")])
+def test_a_run_goes_on_only_if_epochs_are_left(max_epochs, problem):
+    chosen = open_checkpoint(OLD / "checkpoints/last.ckpt")
+    if not problem:
+        chosen.check_going_on(max_epochs)
+        return
+    with pytest.raises(UserError, match=problem):
+        chosen.check_going_on(max_epochs)

@@ -1,0 +1,43 @@
+"""Settings are read strictly, renamed from older versions, and compared by short names."""
+
+import pytest
+
+from mnist_cli.errors import UserError
+from mnist_cli.runs.settings import differences, flatten, load_settings, modernize
+
+CNN = {"net": {"class_path": "mnist_cli.CNN", "init_args": {"channels": [2, 3]}}, "loss": "mse"}
+
+
+def test_numbers_in_scientific_notation_are_numbers():
+    assert load_settings("model: {lr: 1e-3, std: 2.5E+1}", "file") == {"model": {"lr": 0.001, "std": 25.0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("data: {a: 1, a: 2}", "line 1: this is not valid YAML .*the key 'a' stands twice"),
+        ("data: [3", "line 2: this is not valid YAML"),
+        ("just words", "has no settings"),
+        ("trainer: 3", "trainer needs settings below it, not '3'"),
+        ("data: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+    ],
+)
+def test_what_holds_no_settings_is_refused(text, problem):
+    with pytest.raises(UserError, match=problem):
+        load_settings(text, "file")
+
+
+def test_old_names_become_those_of_today_and_the_old_logger_goes():
+    loggers = [{"class_path": "mnist_cli.loggers.EpochCSVLogger"}, {"class_path": "TensorBoardLogger"}]
+    old = {"model": {"net": {"class_path": "mnist_cli.networks.MLP"}}, "trainer": {"logger": loggers}}
+    assert modernize(old) == {"model": {"net": {"class_path": "mnist_cli.MLP"}}, "trainer": {"logger": loggers[1:]}}
+
+
+def test_names_are_short_and_differences_are_those_of_the_first():
+    assert flatten({"model": CNN, "seed_everything": 1}) == {
+        "net": "CNN",
+        "net.channels": [2, 3],
+        "loss": "mse",
+        "seed_everything": 1,
+    }
+    assert differences({"model": CNN}, {"model": {**CNN, "loss": "cross_entropy"}}) == {"loss": "mse"}
