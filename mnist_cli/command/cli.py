@@ -29,7 +29,7 @@ from mnist_cli.runs.checkpoints import RunCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, reserve_run
 from mnist_cli.runs.history import History
 from mnist_cli.runs.settings import differences, load_settings
-from mnist_cli.training.progress_bar import DigitProgressBar
+from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.short_steps import shorten_steps
 
 DEFAULTS: dict[str, Any] = {
@@ -108,7 +108,7 @@ class DigitCLI(LightningCLI):
         self.config = parser.parse_args(["--help" if one == "--help=all" else one for one in args])
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: Lightning would let the checkpoint's settings win over the user's flags."""
+        """Lightning would let the checkpoint's settings win over the user's flags."""
 
     def before_instantiate_classes(self) -> None:
         config, parser = self.config[self.command], self._parser(self.command)
@@ -116,7 +116,7 @@ class DigitCLI(LightningCLI):
         if self.chosen and self.command == "fit":
             self.chosen.check_going_on(config.trainer.max_epochs or -1)
         complete = parser.dump(config, skip_none=False)
-        self.config = copy.deepcopy(self.config)  # what follows is of this run alone and stays out of config.yaml
+        self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
         config = self.config[self.command]
         keep_used(config, self.command)
         if self.command != "fit":
@@ -167,7 +167,8 @@ class DigitCLI(LightningCLI):
             ours.append(History(self.run_directory.metrics if self.run_directory else None))
             ours.append(Hyperparameters(self._changed_settings()))
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
-            ours.append(DigitProgressBar())
+            trainer.enable_progress_bar = sys.stdout.isatty()  # else Lightning would draw parts of a bar into a file
+            ours.append(DigitProgressBar() if trainer.enable_progress_bar else EpochLines())
         return ours
 
     def _changed_settings(self) -> dict[str, Any]:
@@ -198,8 +199,7 @@ class DigitCLI(LightningCLI):
         config = self.config_init[self.command]
         if not config.test_after_fit or config.trainer.fast_dev_run:
             return
-        stopping = config.early_stopping
-        if stopping and stopping.stopped_epoch:
+        if (stopping := config.early_stopping) and stopping.stopped_epoch:
             waited = f"{stopping.monitor} was no better for {stopping.patience} epoch{'s'[: stopping.patience - 1]}"
             rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
         path = config.checkpoint.best_model_path if config.checkpoint else None
@@ -208,6 +208,10 @@ class DigitCLI(LightningCLI):
         self.trainer.test(
             self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
         )
+        if self.run_directory:
+            run, say = self.run_directory.path, rank_zero_only(print)
+            say(f"The run with its figures is in {run}.\nTest it again: mnist test --ckpt_path {run}")
+            say(f"Use it:        mnist predict --ckpt_path {run} --data.images FILE.npy")
 
 
 def _place_loggers(loggers: Any, run: Run) -> None:
@@ -243,4 +247,4 @@ def run(args: Sequence[str]) -> int:
 
 
 def _is_main_process() -> bool:
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)

@@ -1,0 +1,51 @@
+"""A bar in one line on a terminal of 80 columns; a line an epoch in a pipe or a file."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
+from helpers import QUICK
+
+WITH_BAR = [option for option in QUICK if option not in ("--trainer.enable_progress_bar", "false")]
+FIT = ["fit", *WITH_BAR, "--trainer.max_epochs=2", "--figures=null", "--evaluation=null"]
+
+
+def test_without_a_terminal_every_epoch_has_a_line_and_there_is_no_bar(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist(*FIT) == 0
+    out = capfd.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("epoch ")]
+    figures = r"train/loss \d\.\d{4}, train/acc 0\.\d{4}, val/loss \d\.\d{4}, val/acc 0\.\d{4}"
+    assert [bool(re.fullmatch(rf"epoch {n}/2: \d+\.\d s, {figures}", lines[n - 1])) for n in (1, 2)] == [True, True]
+    assert len(lines) == 2
+    assert "it/s" not in out
+    assert "Testing" not in out
+
+
+def test_on_a_terminal_the_bar_is_one_line_with_the_loss_and_epochs_count_from_1(tmp_path, data_dir):
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "mnist_cli", *FIT, "--data.data_dir", data_dir]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=other, stderr=other, env=environment)
+    os.close(other)
+    text = b""
+    while True:
+        try:
+            text += os.read(main, 65536)
+        except OSError:  # Linux says so at the end of a terminal's process
+            break
+    assert process.wait(60) == 0
+    os.close(main)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.decode())
+    bars = [line for line in re.split(r"[\r\n]+", plain) if line.startswith("Epoch ")]
+    assert bars[0].startswith("Epoch 1/2")
+    assert "loss: " in bars[-1]
+    assert "val/acc: " in bars[-1]
+    assert max(len(line.rstrip()) for line in bars) <= 80
+    assert "v_num" not in plain
