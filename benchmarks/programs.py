@@ -5,7 +5,7 @@ quickstart   The Lightning quick start's way of working: a torchvision data set,
              TensorBoard. Network, optimizer, schedule and augmentation are those of the recipe.
 floor        A plain PyTorch loop: scaled images in memory, the recipe's network, batch size, optimizer, schedule and
              augmentation, the same validation after each epoch, then a pass over the test set. With --tuned it has
-             the process settings of `mnist` too (mnist_cli/process.py).
+             the process settings of `mnist` too (mnist_cli/command/process.py).
 one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain loop: what the speedrun has to beat.
 """
 

@@ -10,8 +10,13 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
 def prepare() -> None:
-    """Import the command line quickly, and set up the process; torch must not have started its threads yet."""
+    """Import the command line quickly, and set up the process."""
     _import_command_line()
+    tune()
+
+
+def tune() -> None:
+    """What makes training faster; torch must not have started its threads yet."""
     _flush_denormals()
     _keep_freed_memory()
     _skip_gpu_library()
