@@ -125,7 +125,7 @@ class DigitModule(pl.LightningModule):
         images, labels = batch
         logits = self(images)
         loss = self.compute_loss(logits, labels)
-        metrics.update(loss, logits, labels)
+        metrics.update(loss.detach(), logits, labels)
         return logits, loss
 
     def _log_epoch(self, stage: str, metrics: LossAndAccuracy) -> None:
