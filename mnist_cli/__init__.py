@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from mnist_cli.report.tensorboard import Hyperparameters as Hyperparameters
     from mnist_cli.report.writers import Evaluation as Evaluation
     from mnist_cli.report.writers import Figures as Figures
-    from mnist_cli.runs.checkpoints import RunCheckpoint as RunCheckpoint
     from mnist_cli.runs.directory import Run as Run
+    from mnist_cli.training.run_checkpoint import RunCheckpoint as RunCheckpoint
+    from mnist_cli.use.contact_sheet import ContactSheet as ContactSheet
     from mnist_cli.use.predictions import PredictionWriter as PredictionWriter
+    from mnist_cli.use.reader import load_reader as load_reader
 
 _MODULES = {
     "main": "__main__",
@@ -43,12 +45,14 @@ _MODULES = {
     "MLP": "model.networks",
     "DigitModule": "model.module",
     "Run": "runs.directory",
-    "RunCheckpoint": "runs.checkpoints",
+    "RunCheckpoint": "training.run_checkpoint",
     "Evaluation": "report.writers",
     "Figures": "report.writers",
     "BatchLog": "report.tensorboard",
     "Hyperparameters": "report.tensorboard",
+    "ContactSheet": "use.contact_sheet",
     "PredictionWriter": "use.predictions",
+    "load_reader": "use.reader",
 }
 __all__ = sorted(_MODULES)
 __version__ = version("mnist-cli")

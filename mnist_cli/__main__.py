@@ -14,8 +14,11 @@ SUBCOMMANDS = {
     "fit": "train a network, then test the best checkpoint",
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test set",
-    "predict": "write the digits that a checkpoint reads to a CSV file",
+    "predict": "read pictures: a CSV file of the answers, and a sheet of the least certain",
+    "export": "write a network as ONNX files, or as a folder for the Hugging Face Hub",
+    "demo": "serve a page to draw a digit on",
 }
+PLAIN = ("export", "demo")  # they need neither Trainer nor Lightning
 HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|FILE|RUN_DIRECTORY] [OPTION ...]
 
 Learn to read handwritten digits; a LightningCLI application.
@@ -30,7 +33,9 @@ options:
 examples:
   mnist fit --config configs/default.yaml
   mnist test --ckpt_path best
-  mnist predict --ckpt_path best --data.images my_digits.npy
+  mnist predict scans/ 7.png --ckpt_path best
+  mnist export --ckpt_path best --output digits.onnx
+  mnist demo --ckpt_path best
   mnist fit --config configs/default.yaml --print_config > mine.yaml"""
 
 
@@ -56,6 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
             raise UserError(f"there is no command '{args[0]}'; {hint}")
+        if args[0] in PLAIN:
+            from mnist_cli.command import plain
+
+            try:
+                status: int = getattr(plain, args[0])(args[1:])
+            except SystemExit:  # argparse has shown the help
+                return 0
+            return status
         from mnist_cli.command.cli import run
         from mnist_cli.command.silence import silence
 
@@ -83,7 +96,7 @@ def command() -> None:
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
         from mnist_cli.command.process import prepare
 
-        prepare()
+        prepare("mnist_cli.command.plain" if sys.argv[1] in PLAIN else "mnist_cli.command.cli")
     status = main()
     atexit._run_exitfuncs()
     try:

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from helpers import ROOT
 
-from mnist_cli.__main__ import main
+from mnist_cli.__main__ import PLAIN, main
 from mnist_cli.model.networks import MLP
 
 README = (ROOT / "README.md").read_text()
@@ -28,6 +28,12 @@ def test_a_command_of_the_readme_is_understood(command, workplace, monkeypatch, 
     package = ModuleType("my_package")
     package.MyNet = MLP
     monkeypatch.setitem(sys.modules, "my_package", package)
+    name, *options = shlex.split(command)[1:]
+    if name in PLAIN:
+        assert main([name, "--help"]) == 0
+        known = capsys.readouterr().out
+        assert all(option in known for option in options if option.startswith("--"))
+        return
     options = [option for option in shlex.split(command)[1:] if option != "--print_config"]
     assert main([*options, "--print_config"]) == 0
     assert "seed_everything" in capsys.readouterr().out

@@ -15,9 +15,10 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.checks import check_settings
 from mnist_cli.command.help import answer_help
+from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
-from mnist_cli.command.parts import PARTS, default_settings, keep_used, set_places
+from mnist_cli.command.parts import PARTS, default_settings, keep_used, place_loggers, set_places
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
@@ -25,11 +26,12 @@ from mnist_cli.files import write_whole
 from mnist_cli.model.module import DigitModule
 from mnist_cli.report.answers import Answers
 from mnist_cli.report.tensorboard import Hyperparameters
-from mnist_cli.runs.checkpoints import RunCheckpoint, open_checkpoint
+from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run, reserve_run
 from mnist_cli.runs.history import History
 from mnist_cli.runs.settings import differences, load_settings
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
+from mnist_cli.training.run_checkpoint import RunCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
 
 DEFAULTS: dict[str, Any] = {
@@ -60,6 +62,8 @@ class DigitCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.command, *arguments = args
+        if self.command == "predict":
+            arguments = collect_images(arguments)
         self.run_directory: Run | None = None
         options = sort_options(arguments)
         self.chosen = choose_checkpoint(self.command, options, announce=_is_main_process())
@@ -129,7 +133,7 @@ class DigitCLI(LightningCLI):
             self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
             write_whole(self.run_directory.config, complete)
             set_places(config, self.run_directory)
-            _place_loggers(config.trainer.logger, self.run_directory)
+            place_loggers(config.trainer.logger, self.run_directory)
 
     def instantiate_classes(self) -> None:
         try:
@@ -181,6 +185,11 @@ class DigitCLI(LightningCLI):
         changed = differences(*(load_settings(text, "settings") for text in texts))
         return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in changed.items()}
 
+    @property
+    def status(self) -> int:
+        """The exit status: 1 if a picture could not be read."""
+        return int(bool(getattr(self.config_init[self.command].predictions, "failed", 0)))
+
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
         return kwargs | ({"verbose": self._verbose} if subcommand in ("validate", "test") else {})
@@ -211,15 +220,7 @@ class DigitCLI(LightningCLI):
         if self.run_directory:
             run, say = self.run_directory.path, rank_zero_only(print)
             say(f"The run with its figures is in {run}.\nTest it again: mnist test --ckpt_path {run}")
-            say(f"Use it:        mnist predict --ckpt_path {run} --data.images FILE.npy")
-
-
-def _place_loggers(loggers: Any, run: Run) -> None:
-    """Let TensorBoard write into the run directory, unless the user gave its logger a version."""
-    for logger in loggers if isinstance(loggers, list) else [loggers]:
-        if logger and logger.class_path.endswith(".TensorBoardLogger") and logger.init_args.version is None:
-            settings = logger.init_args
-            settings.save_dir, settings.name, settings.version = str(run.path), "", ""
+            say(f"Use it:        mnist predict PICTURES --ckpt_path {run}")
 
 
 def run(args: Sequence[str]) -> int:
@@ -229,7 +230,7 @@ def run(args: Sequence[str]) -> int:
         Exit status.
     """
     try:
-        DigitCLI(args)
+        return DigitCLI(args).status
     except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
         raise UserError(first_sentence(error)) from error
     except (RuntimeError, ValueError) as error:
@@ -243,7 +244,6 @@ def run(args: Sequence[str]) -> int:
         if isinstance(error.__context__, BrokenPipeError):
             return 141
         return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
-    return 0
 
 
 def _is_main_process() -> bool:

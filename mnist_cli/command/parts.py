@@ -10,8 +10,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from mnist_cli.report.tensorboard import BatchLog
 from mnist_cli.report.writers import Evaluation, Figures
-from mnist_cli.runs.checkpoints import RunCheckpoint
 from mnist_cli.runs.directory import Run
+from mnist_cli.training.run_checkpoint import RunCheckpoint
+from mnist_cli.use.contact_sheet import ContactSheet
 from mnist_cli.use.predictions import PredictionWriter
 
 
@@ -40,6 +41,7 @@ PARTS = {
     "figures": Part(Figures, EVALUATES, place=lambda run: {"dirpath": run.figures}),
     "batch_log": Part(BatchLog, ("fit",)),
     "predictions": Part(PredictionWriter, ("predict",), place=lambda run: {"path": run.predictions}),
+    "contact_sheet": Part(ContactSheet, ("predict",), place=lambda run: {"path": run.contact_sheet}),
 }
 
 
@@ -66,3 +68,13 @@ def set_places(config: Namespace, run: Run) -> None:
                 config[name].init_args[argument] = str(place)
     if config.figures and config.evaluation and config.figures.init_args.name is None:
         config.figures.init_args.name = config.evaluation.init_args.name
+    if config.predictions and config.predictions.init_args.path == "-":
+        config.trainer.enable_progress_bar = False  # it would stand between the rows
+
+
+def place_loggers(loggers: Any, run: Run) -> None:
+    """Let TensorBoard write into the run directory, unless the user gave its logger a version."""
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        if logger and logger.class_path.endswith(".TensorBoardLogger") and logger.init_args.version is None:
+            settings = logger.init_args
+            settings.save_dir, settings.name, settings.version = str(run.path), "", ""

@@ -9,9 +9,13 @@ from importlib import import_module
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
-def prepare() -> None:
-    """Import the command line quickly, and set up the process."""
-    _import_command_line()
+def prepare(command_line: str = "mnist_cli.command.cli") -> None:
+    """Import the command line quickly, and set up the process.
+
+    Args:
+        command_line: The module that the command is in.
+    """
+    _import_quickly("torch", command_line)
     tune()
 
 
@@ -22,14 +26,15 @@ def tune() -> None:
     _skip_gpu_library()
 
 
-def _import_command_line() -> None:
+def _import_quickly(*modules: str) -> None:
     """Import torch and Lightning without garbage collection: the half a million new objects live until exit.
 
     Collecting them in vain took a sixth of the import; frozen, later collections skip them.
     """
     gc.disable()
     try:
-        import_module("mnist_cli.command.cli")
+        for module in modules:
+            import_module(module)
     finally:
         gc.freeze()
         gc.enable()

@@ -33,7 +33,8 @@ def read_images(path: Path) -> Tensor:
     """Read unlabelled images from a NumPy file.
 
     Args:
-        path: A ``.npy`` file of shape (N, 28, 28), (N, 784) or (N, 1, 28, 28), uint8 or float in [0, 1].
+        path: A ``.npy`` file of shape (N, 28, 28), (N, 784), (N, 1, 28, 28) or (N, 28, 28, 1), or (28, 28) for one
+            image; floats in [0, 1], whole numbers in 0..255 or in 0..1, or booleans.
 
     Returns:
         Images, uint8, shape (N, 28, 28).
@@ -41,7 +42,12 @@ def read_images(path: Path) -> Tensor:
     Raises:
         UserError: If the file is missing or holds something else.
     """
-    return _to_images(_load_npy(path), str(path))
+    array = _load_npy(path)
+    if array.shape == (28, 28):
+        array = array[None]
+    if np.issubdtype(array.dtype, np.integer) and array.size and array.min() >= 0 and array.max() <= 1:
+        array = array.astype(bool)  # no brightness of 1 in 255, but ink or none
+    return _to_images(array, str(path))
 
 
 def _read_folder(folder: Path, *, train: bool) -> tuple[Tensor, Tensor]:
@@ -102,16 +108,32 @@ def _to_digits(
 
 
 def _to_images(array: np.ndarray, source: str) -> Tensor:
-    if array.shape[1:] not in {(28, 28), (784,), (1, 28, 28)}:
+    if array.shape[1:] not in {(28, 28), (784,), (1, 28, 28), (28, 28, 1)}:
         raise UserError(
-            f"{source}: shape {array.shape} is not (N, 28, 28), (N, 784) or (N, 1, 28, 28); reshape the array."
+            f"{source}: shape {array.shape} is not (N, 28, 28), (N, 784), (N, 1, 28, 28) or (N, 28, 28, 1); "
+            "reshape the array."
         )
     if len(array) == 0:
         raise UserError(f"{source}: there is not one image; give at least one.")
     if array.dtype != np.uint8:
-        if not np.issubdtype(array.dtype, np.floating):
-            raise UserError(f"{source}: type {array.dtype} is neither uint8 nor float; convert with .astype('uint8').")
-        if not (array.min() >= 0 and array.max() <= 1):  # also when there are NaNs
-            raise UserError(f"{source}: values go from {array.min():g} to {array.max():g}; floats must be in [0, 1].")
-        array = np.rint(array * 255).astype(np.uint8)
+        array = _to_bytes(array, source)
     return torch.from_numpy(np.array(array)).reshape(-1, 28, 28)
+
+
+def _to_bytes(array: np.ndarray, source: str) -> np.ndarray:
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if np.issubdtype(array.dtype, np.integer):
+        if array.min() < 0 or array.max() > 255:
+            raise UserError(
+                f"{source}: values go from {array.min()} to {array.max()}; whole numbers must be in 0..255."
+            )
+        return array.astype(np.uint8)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UserError(
+            f"{source}: type {array.dtype} is neither whole numbers nor float nor bool; convert with .astype('uint8')."
+        )
+    if not (array.min() >= 0 and array.max() <= 1):  # also when there are NaNs
+        raise UserError(f"{source}: values go from {array.min():g} to {array.max():g}; floats must be in [0, 1].")
+    images_u8: np.ndarray = np.rint(array * 255).astype(np.uint8)
+    return images_u8

@@ -36,13 +36,13 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 def make_loader(
-    digits: DigitBatches,
+    digits: Dataset[Any],
     *,
     batch_size: int,
     num_workers: int,
     shuffle: bool = False,
     sampler: Sampler[int] | None = None,
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> DataLoader[Any]:
     """A plain DataLoader over whole batches: samplers, workers and Lightning's distribution work as ever."""
     return DataLoader(
         digits,

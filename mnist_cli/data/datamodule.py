@@ -13,7 +13,9 @@ from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.batches import DigitBatches, make_loader
+from mnist_cli.data.given import GivenPictures
 from mnist_cli.data.sources import prepare_digits, read_digits
+from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 
 
@@ -34,7 +36,9 @@ class DigitDataModule(pl.LightningDataModule):
         split_seed: Seed of that split.
         augment: Modules that change a batch of training images, one after the other, drawing anew for each image; for
             example those of kornia.augmentation.
-        images: What `predict` reads instead of the test set: a .npy file of images.
+        images: What `predict` reads instead of the test set: a picture, a folder, a pattern such as 'scans/*.png', a
+            .npy file of images, or a list of these.
+        labels_from_name: Whether the names of these files begin with their label, as in 7_anything.png.
         num_workers: Processes that load batches; with 0 the main process does, which is faster for data in memory.
     """
 
@@ -47,7 +51,8 @@ class DigitDataModule(pl.LightningDataModule):
         val_size: OpenUnitInterval = 0.2,
         split_seed: int = 42,
         augment: list[nn.Module] | None = None,
-        images: str | None = None,
+        images: str | list[str] | None = None,
+        labels_from_name: bool = False,
         num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
@@ -61,12 +66,13 @@ class DigitDataModule(pl.LightningDataModule):
         self.val_size = val_size
         self.split_seed = split_seed
         self.augment = nn.Sequential(*augment or [])
-        self.images = images
+        self.images = [images] if isinstance(images, str) else images
+        self.labels_from_name = labels_from_name
         self.num_workers = num_workers
         self.train_set: DigitBatches
         self.val_set: DigitBatches
         self.test_set: DigitBatches
-        self.predict_set: DigitBatches
+        self.predict_set: DigitBatches | GivenPictures
 
     def prepare_data(self) -> None:
         if self.images is None:
@@ -74,8 +80,7 @@ class DigitDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if stage == "predict":
-            images = read_images(Path(self.images)) if self.images else self._read(train=False)[0]
-            self.predict_set = DigitBatches(images, torch.arange(len(images)))
+            self.predict_set = self._to_predict()
         elif stage == "test":
             self.test_set = DigitBatches(*self._read(train=False))
         else:
@@ -93,6 +98,21 @@ class DigitDataModule(pl.LightningDataModule):
             if stage == "fit":
                 self.train_set = DigitBatches(images[train.indices], labels[train.indices])
 
+    def _to_predict(self) -> DigitBatches | GivenPictures:
+        """The test set; or what was given, which is prepared as digits if the network reads digits."""
+        if self.images is not None and class_names(self.dataset) == class_names("MNIST"):
+            return GivenPictures(self.images)
+        if self.images is None:
+            images = self._read(train=False)[0]
+        elif any(not name.lower().endswith(".npy") for name in self.images):
+            raise UserError(
+                f"--data.images: pictures are prepared as digits, and this network reads {self.dataset}; give .npy "
+                "files of images in its own form."
+            )
+        else:
+            images = torch.cat([read_images(Path(name)) for name in self.images])
+        return DigitBatches(images, torch.arange(len(images)))
+
     def _read(self, *, train: bool) -> tuple[Tensor, Tensor]:
         return read_digits(self.dataset, self.data_dir, train=train)
 
@@ -108,7 +128,7 @@ class DigitDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> EVAL_DATALOADERS:
         return self._eval_loader(self.predict_set)
 
-    def _eval_loader(self, digits: DigitBatches) -> EVAL_DATALOADERS:
+    def _eval_loader(self, digits: DigitBatches | GivenPictures) -> EVAL_DATALOADERS:
         """Each image once, on however many processes; Lightning's own sampler would repeat some to fill up."""
         world_size = self.trainer.world_size if self.trainer else 1
         if world_size == 1:
@@ -120,7 +140,9 @@ class DigitDataModule(pl.LightningDataModule):
         batch_size = _equal_batches(len(digits), world_size, self.eval_batch_size)
         return make_loader(digits, batch_size=batch_size, num_workers=self.num_workers, sampler=sampler)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        if isinstance(batch[0], list):  # ink of pictures; the model makes images of it
+            return batch
         images, labels = batch
         images = to_floats(images)
         if self.augment and self.trainer is not None and self.trainer.training:

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import UserError
+from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
+from mnist_cli.model.trained import scale
 
 Batch = tuple[Tensor, Tensor]
 
@@ -79,7 +81,7 @@ class DigitModule(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
-        logits: Tensor = self.net((images.to(self.mean.dtype) - self.mean).div_(self.std))
+        logits: Tensor = self.net(scale(images, self.mean, self.std))
         return logits
 
     def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -134,9 +136,13 @@ class DigitModule(pl.LightningModule):
             self.log_dict(values, prog_bar=stage != "test")
             metrics.reset()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Probabilities, shape (B, 10)."""
-        logits: Tensor = self(batch[0])
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Probabilities, shape (B, 10), of images, shape (B, 1, 28, 28), or of a list of inks, each (H, W)."""
+        images = batch[0]
+        if isinstance(images, list):
+            geometry = Geometry()
+            images = torch.cat([geometry(ink) for ink in images])
+        logits: Tensor = self(images)
         return logits.float().softmax(1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

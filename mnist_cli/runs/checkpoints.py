@@ -1,76 +1,15 @@
-"""Checkpoints: written in the run directory, read without running anything that may be in them."""
+"""Checkpoints, read without running anything in them, and without Lightning, which takes seconds to import."""
 
 import pickle
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import Run, run_of, shown
 from mnist_cli.runs.settings import Settings, modernize
-
-
-class RunCheckpoint(ModelCheckpoint):
-    """ModelCheckpoint with one file of a fixed name, which goes along when a run is resumed in a new directory.
-
-    Args:
-        dirpath: Folder of the file; by default `checkpoints` in the run directory.
-        filename: Name of the file, without `.ckpt`.
-        monitor: Metric that decides which epoch is best; None keeps the newest.
-        mode: Whether less or more of the metric is better.
-    """
-
-    def __init__(
-        self,
-        dirpath: str | None = None,
-        filename: str = "best",
-        monitor: str | None = "val/loss",
-        mode: Literal["min", "max"] = "min",
-    ) -> None:
-        super().__init__(
-            dirpath,
-            filename,
-            monitor=monitor,
-            mode=mode,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True if monitor is None else None,  # None: then, if validation is once an epoch
-        )
-        self._resumed_from: Path | None = None
-        self._copies = False
-
-    on_train_batch_end = Callback.on_train_batch_end  # it saves after epochs only: nothing to ask at a step
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._resumed_from = Path(str(trainer.ckpt_path)).parent
-        self._copies = trainer.is_global_zero
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best checkpoint so far: later epochs have to beat it."""
-        assert self._resumed_from is not None
-        assert self.dirpath is not None
-        name = Path(state_dict["best_model_path"]).name
-        source, copy = self._resumed_from / name, Path(self.dirpath) / name
-        if self.monitor is None or not source.is_file():
-            return
-        if self._copies and source != copy:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
-        score = state_dict["best_model_score"]
-        moved = {
-            "dirpath": self.dirpath,
-            "best_model_path": str(copy),
-            "kth_best_model_path": str(copy),
-            "best_k_models": {str(copy): score},
-        }
-        super().load_state_dict(state_dict | moved)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ lightning_logs/version_7/
     events.out.tfevents.*   TensorBoard, with hparams.yaml
     figures/*.png           what the run looks like
     test.json               the newest evaluation on the test set (validate.json: on the validation split)
-    predictions.csv         the newest predictions
+    predictions.csv         the newest predictions, and predictions.png, the least certain of them
 """
 
 import shutil
@@ -50,6 +50,10 @@ class Run:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions.csv"
+
+    @property
+    def contact_sheet(self) -> Path:
+        return self.path / "predictions.png"
 
     def settings(self) -> Settings:
         """What config.yaml says; nothing if it is not there."""

@@ -1,1 +1,1 @@
-"""What runs inside Lightning's loop: shorter steps and the progress bar."""
+"""What runs inside Lightning's loop: shorter steps, the progress bar, and the checkpoints that are written."""

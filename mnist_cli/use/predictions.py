@@ -1,28 +1,61 @@
-"""Predictions as a CSV file."""
+"""Predictions as a CSV file: a row for each picture, written as they come."""
 
 import csv
+import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import lightning.pytorch as pl
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
 
+from mnist_cli.data.datamodule import data_of
+from mnist_cli.data.given import GivenPictures, label_from_name
 from mnist_cli.digits import NUM_CLASSES
-from mnist_cli.report.answers import gather
+from mnist_cli.report.evaluation import wilson_interval
 from mnist_cli.runs.directory import shown
+
+COLUMNS = ("file", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES)), "note")
+Row = tuple[int, list[float], str]  # index of the picture, the ten probabilities, what is wrong with it
 
 
 class PredictionWriter(Callback):
-    """Writes a CSV file: index of the image, digit, its probability, and the ten probabilities.
+    """Writes a CSV file: the picture's file, the digit, its probability, the ten probabilities, and a note.
+
+    A picture that cannot be read has its reason in the note, and nothing in the other columns.
 
     Args:
-        path: The file; by default predictions.csv in the checkpoint's run directory.
+        path: The file, or - for standard output; by default predictions.csv in the checkpoint's run directory.
+
+    Attributes:
+        failed: How many pictures could not be read.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
-        self._batches: list[tuple[Tensor, Tensor]] = []
+        self.failed = 0
+        self._file: IO[str] | None = None
+        self._rows: list[Row] = []  # of this process, where there are several
+        self._confusions: Counter[tuple[int, int | None]] = Counter()  # (label, digit): pictures; no digit if unread
+        self._unlabelled = 0
+        self._written = 0
+
+    @property
+    def _beside(self) -> Path:
+        """Where the file is written until it is whole."""
+        path = Path(self.path or "predictions.csv")
+        return path.with_name(f".{path.name}.part")
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        if self.path == "-":
+            self._file = sys.stdout
+        else:
+            self._beside.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._beside.open("w", newline="", encoding="utf-8")
+        csv.writer(self._file).writerow(COLUMNS)
 
     def on_predict_batch_end(
         self,
@@ -33,19 +66,86 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append((batch[1].cpu(), outputs.cpu()))
+        indices, problems = batch[1].tolist(), batch[2] if len(batch) > 2 else [""] * len(outputs)
+        rows = list(zip(indices, outputs.tolist(), problems, strict=True))
+        if trainer.world_size > 1:
+            self._rows += rows
+        else:
+            self._write(trainer, rows)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        batches, self._batches = self._batches, []
-        indices, probabilities = gather(batches)
+        if trainer.world_size > 1:
+            parts: list[list[Row]] = [[] for _ in range(trainer.world_size)]
+            dist.all_gather_object(parts, self._rows)
+            self._rows = []
+            if trainer.is_global_zero:
+                self._write(trainer, sorted(row for part in parts for row in part))
         if not trainer.is_global_zero:
             return
-        path = Path(self.path or "predictions.csv")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["index", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES))])
-            for index, row in zip(indices.tolist(), probabilities.tolist(), strict=True):
-                best = max(range(NUM_CLASSES), key=row.__getitem__)
-                writer.writerow([index, best, f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)])
-        print(f"{len(indices):,} predictions are in {shown(path)}")
+        assert self._file is not None
+        if self.path == "-":
+            self._file.flush()
+        else:
+            self._file.close()
+            self._beside.replace(Path(self.path or "predictions.csv"))
+        self._file = None
+        self._report(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._file is not None and self.path != "-":
+            self._file.close()
+            self._beside.unlink(missing_ok=True)
+
+    def _write(self, trainer: pl.Trainer, rows: list[Row]) -> None:
+        assert self._file is not None
+        writer = csv.writer(self._file)
+        data = data_of(trainer)
+        for index, probabilities, problem in rows:
+            name = name_of(data.predict_set, index)
+            digit = None if problem else max(range(NUM_CLASSES), key=probabilities.__getitem__)
+            if digit is None:
+                self.failed += 1
+                writer.writerow([name, *[""] * (1 + 1 + NUM_CLASSES), problem])
+            else:
+                shares = (f"{share:.6f}" for share in (probabilities[digit], *probabilities))
+                writer.writerow([name, digit, *shares, ""])
+            if data.labels_from_name:
+                label = label_from_name(name)
+                self._unlabelled += label is None
+                if label is not None:
+                    self._confusions[label, digit] += 1
+        self._written += len(rows)
+
+    def _report(self, trainer: pl.Trainer) -> None:
+        """Say what was written, and the accuracy if labels are known."""
+        out = sys.stderr if self.path == "-" else sys.stdout
+        if self.path != "-":
+            print(f"{self._written:,} predictions are in {shown(Path(self.path or 'predictions.csv'))}", file=out)
+        if self.failed:
+            verb = "picture cannot" if self.failed == 1 else "pictures cannot"
+            print(f"{self.failed:,} {verb} be read; the column note says why", file=out)
+        if not data_of(trainer).labels_from_name:
+            return
+        total = self._confusions.total()
+        if self._unlabelled:
+            print(f"{self._unlabelled:,} names do not begin with a digit, as in 7_anything.png", file=out)
+        if not total:
+            return
+        correct = sum(count for (label, digit), count in self._confusions.items() if label == digit)
+        low, high = (100 * bound for bound in wilson_interval(correct, total))
+        print(
+            f"accuracy {100 * correct / total:.2f} % (95 % interval {low:.2f} to {high:.2f}), "
+            f"{correct:,} of {total:,} read correctly",
+            file=out,
+        )
+        wrong = [
+            f"{label} {'not read' if digit is None else f'read as {digit}'} ({count})"
+            for (label, digit), count in self._confusions.most_common()
+            if label != digit
+        ]
+        print(f"confusions: {', '.join(wrong) or 'none'}", file=out)
+
+
+def name_of(pictures: Any, index: int) -> str:
+    """What a picture is called in the CSV: its file, or its place in the test set."""
+    return pictures.names[index] if isinstance(pictures, GivenPictures) else f"test[{index}]"

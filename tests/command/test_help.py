@@ -2,7 +2,7 @@
 
 import pytest
 
-from mnist_cli.__main__ import SUBCOMMANDS, main
+from mnist_cli.__main__ import PLAIN, SUBCOMMANDS, main
 
 
 @pytest.mark.parametrize("command", SUBCOMMANDS)
@@ -13,6 +13,9 @@ def test_the_help_of_a_command_is_a_page_of_80_columns(command, mnist, capfd, mo
     assert len(lines) < 66
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
+    assert "--ckpt_path" in text
+    if command in PLAIN:
+        return
     assert "--data.batch_size              Images per training step [64]" in text
     assert "--model.net " in text
     assert "[MLP]" in text

@@ -115,8 +115,8 @@ def write_folder(folder: Path, images: np.ndarray, labels: np.ndarray) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("shape", [(-1, 28, 28), (-1, 784), (-1, 1, 28, 28)])
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(-1, 28, 28), (-1, 784), (-1, 1, 28, 28), (-1, 28, 28, 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
 def test_arrays_of_each_shape_and_type_give_the_same_images(tmp_path, test_digits, shape, dtype):
     images, labels = arrays(test_digits, shape, dtype)
     folder = write_folder(tmp_path / "arrays", images, labels)
@@ -134,7 +134,8 @@ def wrong_arrays():
     return [
         (np.zeros((4, 27, 28), np.uint8), labels, r"shape \(4, 27, 28\) is not"),
         (zeros[:0], labels[:0], "not one image"),
-        (zeros.astype(int), labels, "type int64 is neither uint8 nor float"),
+        (zeros.astype(complex), labels, "type complex128 is neither whole numbers nor float"),
+        (zeros.astype(int) - 1, labels, "values go from -1 to -1"),
         (zeros + 1.5, labels, r"go from 1.5 to 1.5; floats must be in \[0, 1\]"),
         (zeros * np.nan, labels, "floats must be in"),
         (zeros, labels[:3], "4 images but 3 labels"),

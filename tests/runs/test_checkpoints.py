@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import ROOT, metrics
 
 from mnist_cli.errors import UserError
@@ -39,6 +40,16 @@ def test_an_old_run_goes_on(old_run, mnist):
     assert [row["epoch"] for row in metrics()] == ["1", "2", "3"]
 
 
+@pytest.fixture
+def two_threads():
+    """As many as the old run had: with another number sums have another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_the_settings_of_an_old_run_repeat_it(old_run, mnist):
     assert mnist("fit", "--config", "old/config.yaml", "--test_after_fit=false", "--figures=null") == 0
     for new, old in zip(metrics(), metrics(old_run), strict=False):

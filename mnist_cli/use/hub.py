@@ -1,0 +1,103 @@
+"""A folder as the Hugging Face Hub expects one: weights, settings, and a card with the measured figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mnist_cli.errors import UserError
+from mnist_cli.files import write_whole
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+_EXTRA = "safetensors is not installed; install it with `pip install 'mnist-cli[export]'`."
+
+
+def is_hub_folder(path: Path) -> bool:
+    return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
+
+
+def write_hub_folder(folder: Path, weights: dict[str, Tensor], config: dict[str, Any], card: str) -> None:
+    """Write the three files; those of an earlier export are replaced, anything else in the folder stays.
+
+    Raises:
+        UserError: If safetensors is not installed, or the folder is a file.
+    """
+    try:
+        from safetensors.torch import save
+    except ModuleNotFoundError as error:
+        raise UserError(f"--format hub: {_EXTRA}") from error
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: this is a file, and --format hub writes a folder; give another name.")
+    write_whole(folder / WEIGHTS, save({name: weight.contiguous() for name, weight in weights.items()}))
+    write_whole(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    write_whole(folder / CARD, card)
+
+
+def read_hub_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights and settings; the files are plain data, nothing in them runs.
+
+    Raises:
+        UserError: If safetensors is not installed, or a file is damaged.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+    except ModuleNotFoundError as error:
+        raise UserError(f"{folder}: {_EXTRA}") from error
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        weights: dict[str, Tensor] = load((folder / WEIGHTS).read_bytes())
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UserError(
+            f"{folder}: {CONFIG} or {WEIGHTS} is damaged; write the folder again with `mnist export --format hub`."
+        ) from error
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise UserError(f"{folder}: {CONFIG} is that of another program; `mnist export --format hub` writes one.")
+    return weights, config
+
+
+def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], accuracy: float) -> str:
+    """The text of the card: YAML that the Hub reads, then what a person wants to know.
+
+    Args:
+        title: Name of the network.
+        figures: What was measured, by its name.
+        config: What stands in config.json.
+        accuracy: Share of the test images read correctly, in [0, 1].
+    """
+    dataset = config["data"].get("dataset", "MNIST")
+    table = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    return f"""---
+license: mit
+library_name: mnist-cli
+pipeline_tag: image-classification
+tags: [pytorch, image-classification, mnist]
+datasets: [{json.dumps(dataset)}]
+metrics: [accuracy]
+model-index:
+  - name: {json.dumps(title)}
+    results:
+      - task: {{type: image-classification}}
+        dataset: {{name: {json.dumps(dataset)}, type: {json.dumps(dataset)}, split: test}}
+        metrics: [{{type: accuracy, value: {accuracy:.6f}}}]
+---
+
+# {title}
+
+Reads handwritten digits: an image of 28 x 28 pixels in [0, 1], ink bright, becomes ten logits. Scaling to mean and
+standard deviation is part of the network.
+
+| measured on the test set of {dataset} | |
+|---|---|
+{table}
+
+    from mnist_cli import load_reader
+
+    reader = load_reader("this_folder")
+    reading = reader.read("picture.png")
+    print(reading.digit, reading.probability)
+
+`config.json` has the settings of its training run, `model.safetensors` the weights; nothing in either is executable.
+Its answers on anything but single handwritten digits mean nothing: it always names one of its ten classes.
+"""

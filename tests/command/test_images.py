@@ -1,0 +1,25 @@
+"""Pictures as plain arguments."""
+
+import json
+
+import pytest
+
+from mnist_cli.command.images import collect_images
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pictures", "others"),
+    [
+        (["a.png", "b/"], ["a.png", "b/"], []),
+        (["a.png", "--ckpt_path", "best"], ["a.png"], ["--ckpt_path", "best"]),
+        (["--ckpt_path", "best", "--data.images", "a.png", "b.png"], ["a.png", "b.png"], ["--ckpt_path", "best"]),
+        (["--data.images=a.png", "--ckpt_path=last"], ["a.png"], ["--ckpt_path=last"]),
+        (['--data.images=["a.png", "b.png"]'], ["a.png", "b.png"], []),
+    ],
+)
+def test_pictures_become_one_value_of_the_option(arguments, pictures, others):
+    assert collect_images(arguments) == [*others, f"--data.images={json.dumps(pictures)}"]
+
+
+def test_without_pictures_the_arguments_stay():
+    assert collect_images(["--ckpt_path", "best"]) == ["--ckpt_path", "best"]

@@ -1,0 +1,75 @@
+"""A network made again from plain settings: the same logits as the module, and only classes that are trusted."""
+
+import pytest
+import torch
+
+from mnist_cli.errors import UserError
+from mnist_cli.model.module import DigitModule
+from mnist_cli.model.networks import CNN, MLP
+from mnist_cli.model.trained import restore_network
+
+
+@pytest.mark.parametrize("net", [MLP([32], dropout=0.5), CNN([4, 8], batch_norm=True)])
+def test_a_network_made_again_gives_the_very_logits_of_the_module(net, test_digits):
+    module = DigitModule(net, mean=0.2, std=0.4).eval()
+    network = restore_network(module.hparams, module.state_dict())
+    images = test_digits[0][:50].unsqueeze(1) / 255
+    assert network.net is not net
+    with torch.no_grad():
+        assert torch.equal(network(images), module(images))
+
+
+def test_weights_in_half_precision_are_read_in_32_bits():
+    module = DigitModule(MLP([8])).to(torch.bfloat16)
+    network = restore_network(module.hparams, module.state_dict())
+    assert {weight.dtype for weight in network.state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("os.path.join", "not imported unasked"),
+        ("my_package.MyNet", "load_reader(..., net=MyNet())"),
+        ("torch.hub.load", "is no torch.nn.Module"),
+        ("torch.nn.Nothing", "is no torch.nn.Module"),
+        ("torch.nowhere.Linear", "is no torch.nn.Module"),
+        ("mnist_cli_evil.Net", "not imported unasked"),
+        ("MLP", "not imported unasked"),
+    ],
+)
+def test_a_class_from_elsewhere_is_not_imported_because_a_checkpoint_names_it(path, says):
+    with pytest.raises(UserError) as error:
+        restore_network({"net": {"class_path": path, "init_args": {}}}, {})
+    assert says in str(error.value)
+
+
+def test_classes_inside_of_arguments_are_not_imported_either():
+    inside = {"class_path": "subprocess.Popen", "init_args": {"args": "true"}}
+    with pytest.raises(UserError, match="not imported unasked"):
+        restore_network({"net": {"class_path": "mnist_cli.MLP", "init_args": {"hidden_sizes": [inside]}}}, {})
+
+
+def test_weights_of_another_network_are_refused():
+    weights = DigitModule(MLP([8])).state_dict()
+    with pytest.raises(UserError, match="another network than MLP"):
+        restore_network({"net": {"class_path": "mnist_cli.MLP", "init_args": {"hidden_sizes": [9]}}}, weights)
+
+
+def test_arguments_that_do_not_fit_are_refused():
+    with pytest.raises(UserError, match=r"model.net: MLP cannot be made .*'depth'"):
+        restore_network({"net": {"class_path": "mnist_cli.MLP", "init_args": {"depth": 3}}}, {})
+
+
+def test_a_network_of_ones_own_is_handed_over():
+    class MyNet(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(784, 10)
+
+        def forward(self, images):
+            return self.layer(images.flatten(1))
+
+    weights = DigitModule(MyNet()).state_dict()
+    with pytest.raises(UserError, match=r"load_reader\(..., net=MyNet\(\)\)"):
+        restore_network({}, weights)
+    assert torch.equal(restore_network({}, weights, MyNet()).net.layer.weight, weights["net.layer.weight"])

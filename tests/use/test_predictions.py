@@ -1,0 +1,68 @@
+"""`mnist predict` on files, folders and patterns, through the front door."""
+
+import csv
+import io
+import shutil
+
+import numpy as np
+import pytest
+from helpers import RUN, rows
+from PIL import Image
+
+from mnist_cli.__main__ import main
+
+
+@pytest.fixture
+def pictures(good_run, tmp_path, monkeypatch, test_digits):
+    """A copy of the run, and ten test digits as enlarged pictures, named by their labels."""
+    shutil.copytree(good_run / "lightning_logs", tmp_path / "lightning_logs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans/more").mkdir(parents=True)
+    for index, (image, label) in enumerate(zip(test_digits[0][:10].numpy(), test_digits[1][:10].tolist(), strict=True)):
+        folder = tmp_path / ("scans/more" if index % 2 else "scans")
+        Image.fromarray(255 - image).resize((90, 90)).save(folder / f"{label}_{index}.png")
+    return tmp_path
+
+
+def test_a_folder_is_read_with_all_below_it_and_labels_come_from_the_names(pictures, capsys):
+    assert main(["predict", "scans", "--data.labels_from_name=true"]) == 0
+    table = rows(RUN / "predictions.csv")
+    assert len(table) == 10
+    assert [row["digit"] for row in table] == [row["file"].rpartition("/")[2][0] for row in table]
+    assert all(0 < float(row["probability"]) <= 1 and not row["note"] for row in table)
+    assert "accuracy 100.00 % (95 % interval 72.25 to 100.00), 10 of 10" in capsys.readouterr().out
+    with Image.open(RUN / "predictions.png") as sheet:
+        assert sheet.width > 300
+
+
+def test_a_picture_that_cannot_be_read_has_a_reason_and_the_others_are_answered(pictures):
+    (pictures / "scans/3_empty.png").touch()
+    (pictures / "scans/4_text.png").write_text("hello")
+    assert main(["predict", "scans/*.png"]) == 1
+    notes = {row["file"]: row["note"] for row in rows(RUN / "predictions.csv")}
+    assert len(notes) == 7
+    assert notes.pop("scans/3_empty.png") == "the file is empty."
+    assert "not a picture" in notes.pop("scans/4_text.png")
+    assert not any(notes.values())
+
+
+def test_rows_go_to_standard_output_and_nothing_else_does(pictures, capsys):
+    files = sorted(str(file) for file in (pictures / "scans").glob("*.png"))
+    assert main(["predict", *files, "--predictions.path=-"]) == 0
+    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["file"] for row in table] == files
+
+
+def test_one_image_and_images_of_bits_in_a_numpy_file_are_read(pictures, test_digits):
+    np.save("one.npy", test_digits[0][0].numpy())
+    np.save("bits.npy", test_digits[0][:3, ..., None].numpy() > 127)
+    assert main(["predict", "one.npy", "bits.npy"]) == 0
+    table = rows(RUN / "predictions.csv")
+    assert [row["file"] for row in table] == ["one.npy", "bits.npy[0]", "bits.npy[1]", "bits.npy[2]"]
+    assert [row["digit"] for row in table] == [str(label) for label in (7, *test_digits[1][:3].tolist())]
+
+
+@pytest.mark.parametrize("wanted", ["none.png", "none/*.png", "lightning_logs/version_0/checkpoints"])
+def test_a_place_without_pictures_is_a_mistake_in_one_sentence(pictures, capsys, wanted):
+    assert main(["predict", wanted]) == 2
+    assert f"--data.images: {'there is no file ' if '/' not in wanted else ''}" in capsys.readouterr().err
