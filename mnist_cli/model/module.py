@@ -1,5 +1,6 @@
 """DigitModule: scales pixels, runs the network, counts loss and accuracy. Network and optimizer come from outside."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal
@@ -78,6 +79,7 @@ class DigitModule(pl.LightningModule):
         self.register_buffer("std", torch.tensor(std))
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
         self._optimizer_settings: list[dict[str, Any]] = []
+        self._lr = float("nan")  # of the last step; at the end of an epoch the scheduler has set the next one
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
@@ -99,6 +101,7 @@ class DigitModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._step(batch, self.train_metrics)[1]
         trainer = self.trainer
+        vars(self)["_lr"] = trainer.optimizers[0].param_groups[0]["lr"]  # a plain assignment takes ten times as long
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector of Lightning's
         if every and (trainer.global_step + 1) % every == 0:
             self.log("train/loss_step", loss, on_step=True, on_epoch=False)
@@ -106,8 +109,7 @@ class DigitModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self._log_epoch("train", self.train_metrics)
-        for optimizer in self.trainer.optimizers[:1]:
-            self.log("lr", optimizer.param_groups[0]["lr"])
+        self.log("lr", self._lr)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The logits, for callbacks."""
@@ -133,8 +135,19 @@ class DigitModule(pl.LightningModule):
     def _log_epoch(self, stage: str, metrics: LossAndAccuracy) -> None:
         if metrics.update_called:  # not if the run was resumed after the last batch of an epoch
             values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
+            loss = float(values[f"{stage}/loss"])
+            if not math.isfinite(loss):
+                raise UserError(self._diverged(f"{stage}/loss is {loss}"))
             self.log_dict(values, prog_bar=stage != "test")
             metrics.reset()
+
+    def _diverged(self, problem: str) -> str:
+        if self._trainer is None or self.trainer.state.fn != "fit" or self.trainer.testing:
+            return f"{problem}: the weights of this checkpoint are of no use; choose another one."
+        return (
+            f"{problem} in epoch {self.current_epoch + 1}, step {self.global_step:,}: the network has diverged; the "
+            f"learning rate was {self._lr:g}, choose a lower one."
+        )
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Probabilities, shape (B, 10), of images, shape (B, 1, 28, 28), or of a list of inks, each (H, W)."""

@@ -1,6 +1,7 @@
 """The application through its front door: real digits in, files out."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import SHORT, metrics, rows
+from helpers import QUICK, SHORT, metrics, rows
 
 from mnist_cli import __version__
 from mnist_cli.__main__ import HELP, SUBCOMMANDS
@@ -348,3 +349,20 @@ def test_help_and_version_do_without_torch():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out == f"{HELP}\nmnist {__version__}\nFalse\n"
     assert all(name in HELP for name in SUBCOMMANDS)
+
+
+def test_a_fit_whose_loss_is_not_finite_ends_with_a_sentence_and_no_test(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *QUICK, "--model.optimizer", "SGD", "--model.optimizer.lr", "1e30") == 2
+    said = capfd.readouterr()
+    assert re.search(r"loss is (nan|inf) in epoch 1, step 40: .* rate was 1e\+30, choose a lower one", said.err)
+    assert "accuracy" not in said.out
+    assert not list(tmp_path.rglob("test.json"))
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_the_learning_rate_of_an_epoch_is_the_one_that_it_was_trained_with(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    step = ["--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size=1", "--model.lr_scheduler.gamma=0.1"]
+    assert mnist("fit", *QUICK, *step, "--trainer.max_epochs=2", "--test_after_fit=false", "--figures=null") == 0
+    assert [float(row["lr"]) for row in metrics()] == pytest.approx([1e-3, 1e-4])
