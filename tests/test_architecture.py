@@ -96,3 +96,10 @@ def test_what_needs_no_torch_does_not_import_it(module):
 
 def test_no_file_is_longer_than_250_lines():
     assert {path.name: n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 250} == {}
+
+
+def test_every_package_has_its_mirror_in_the_tests():
+    tests = Path(__file__).parent
+    for path in FILES:
+        mirror = tests / path.relative_to(PACKAGE).parent / f"test_{path.name}"
+        assert mirror.exists(), f"{mirror.relative_to(tests)} is missing"

@@ -125,7 +125,13 @@ def _lift_paper(colours: np.ndarray) -> np.ndarray:
     direction = difference[strongest].mean(0)
     direction /= max(float(np.linalg.norm(direction)), 1e-6)
     amount = difference @ direction / np.sqrt(len(direction))  # 1 from black to white
-    amount = amount - _paper_surface(amount)
+    surface = _paper_surface(amount)
+    amount = amount - surface
+    light = -float(np.median(border, 0) @ direction) / np.sqrt(
+        len(direction)
+    )  # of the paper; below 0 if ink is lighter
+    if light > 0:  # dark ink darkens paper in shadow by less, in proportion to its light
+        amount = amount * light / np.maximum(light - surface, 0.25 * light)
     threshold = _otsu(amount)
     marks = amount[amount > threshold]
     if not marks.size or (full := float(np.percentile(marks, 98))) < _LEAST_CONTRAST:

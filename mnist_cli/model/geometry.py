@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mnist_cli.digits import SIDE
 
 _DIGIT_SIDE = 20  # pixels of the longest side of a digit
+_CENTRE = SIDE / 2 + 0.5  # MNIST was moved by whole pixels: its centres of mass lie evenly between 14 and 15
 _FAINT = 0.1  # ink below it does not count for the box of a digit
 
 
@@ -13,9 +14,10 @@ class Geometry(nn.Module):
     """Brings ink of any size into MNIST's form, by two matrix products.
 
     The weights are the overlaps of source and target pixels along each axis, so that shrinking is exact area averaging
-    and centring works below a pixel. An image that already has MNIST's form is returned as it is: 28 x 28 pixels, 18 to
-    20 of them used, its centre of mass within a pixel of the middle. The module has no loop and no weights, and exports
-    to ONNX with height and width free.
+    and centring works below a pixel. Ink of 18 to 20 pixels is moved by whole pixels, as MNIST's authors did, so that
+    it is not blurred; an image that already has MNIST's form (28 x 28 pixels, its centre of mass within a pixel of the
+    usual one) is returned as it is. The module has no loop and no weights, and exports to ONNX with height and width
+    free.
 
     Source:
         The MNIST home page (LeCun, Cortes, Burges): "size normalized to fit in a 20x20 pixel box while preserving their
@@ -28,15 +30,13 @@ class Geometry(nn.Module):
         total = ink.sum().clamp(min=1e-6)
         tops, lefts, box, size, centres = *_edges(ink), *_measures(ink, total)
         longest = box.amax(0).clamp(min=1.0)
-        off_centre = (centres - SIDE / 2).abs().amax(0)
-        ready = (
-            ((size - SIDE).abs().amax(0) < 0.5)
-            & (longest >= _DIGIT_SIDE - 2.5)
-            & (longest <= _DIGIT_SIDE + 0.5)
-            & (off_centre <= 1.0)
-        )
-        scale = torch.where(ready, torch.ones_like(longest), _DIGIT_SIDE / longest)
-        origin = torch.where(ready, torch.full_like(centres, SIDE / 2), centres)
+        off_centre = (centres - _CENTRE).abs().amax(0)
+        of_size = (longest >= _DIGIT_SIDE - 2.5) & (longest <= _DIGIT_SIDE + 0.5)
+        ready = of_size & ((size - SIDE).abs().amax(0) < 0.5) & (off_centre <= 1.0)
+        scale = torch.where(of_size, torch.ones_like(longest), _DIGIT_SIDE / longest)
+        # What is moved to the middle of the image, SIDE / 2: by whole pixels where nothing needs to be resampled.
+        origin = torch.where(of_size, centres.floor(), centres - (_CENTRE - SIDE / 2) / scale)
+        origin = torch.where(ready, torch.full_like(centres, SIDE / 2), origin)
         rows = _overlaps(tops, origin[0], scale)
         columns = _overlaps(lefts, origin[1], scale)
         image: Tensor = (rows @ ink @ columns.T).clamp(0.0, 1.0)

@@ -83,17 +83,6 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(tmp_path, mo
         assert torch.equal(weights, best[1]["state_dict"][name])
 
 
-def test_a_resumed_run_keeps_the_best_checkpoint_so_far(workplace, mnist):
-    before = Path("lightning_logs/version_0/checkpoints/best.ckpt").read_bytes()
-    ruin = ["--model.optimizer.lr=50", "--trainer.max_epochs=3", "--test_after_fit=false"]
-    Path("elsewhere").mkdir()
-    shutil.move("lightning_logs/version_0", "elsewhere/moved")
-    assert mnist("fit", "--ckpt_path", "elsewhere/moved/checkpoints/last.ckpt", *ruin) == 0
-    assert Path("elsewhere/moved/checkpoints/best.ckpt").read_bytes() == before
-    kept = torch.load("lightning_logs/version_0/checkpoints/best.ckpt", weights_only=True)
-    assert kept["epoch"] == 1
-
-
 def test_a_run_goes_on_from_its_last_checkpoint_and_from_its_best(workplace, mnist):
     more = ["--trainer.max_epochs=3", "--test_after_fit=false", "--figures=null"]
     for wanted in ("last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/best.ckpt"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mnist_cli.data.sources import read_digits
 from mnist_cli.model.geometry import Geometry
 
 
@@ -28,16 +29,31 @@ def test_enlarged_and_moved_digits_come_back(test_digits, index):
     mass = found.sum()
     rows = (found.sum(1) * (torch.arange(28) + 0.5)).sum() / mass
     columns = (found.sum(0) * (torch.arange(28) + 0.5)).sum() / mass
-    assert abs(rows - 14) < 0.05
-    assert abs(columns - 14) < 0.05
+    assert abs(rows - 14.5) < 0.05
+    assert abs(columns - 14.5) < 0.05
+
+
+def test_the_usual_centre_is_that_of_the_training_digits(data_dir):
+    images = read_digits("MNIST", data_dir, train=True)[0].float()
+    places = torch.arange(28) + 0.5
+    centres = [(images.sum(axis) @ places) / images.sum((1, 2)) for axis in (1, 2)]
+    for centre in centres:
+        assert centre.mean().item() == pytest.approx(14.5, abs=0.02)
+        assert (centre.floor() == 14).float().mean() > 0.998
+
+
+def test_digits_of_mnists_size_come_back_to_the_pixel_from_anywhere_on_a_sheet(test_digits):
+    images = test_digits[0][:500].float() / 255
+    same = [torch.equal(Geometry()(enlarged(image, 1, (70, 90), (33, 8)))[0, 0], image) for image in images]
+    assert sum(same) >= 0.99 * len(same)
 
 
 def test_shrinking_averages_areas():
     ink = torch.zeros(100, 100)
-    ink[10:90, 40:60] = 1  # 80 x 20 becomes 20 x 5, its middle at 14
+    ink[10:90, 40:60] = 1  # 80 x 20 becomes 20 x 5, its middle at 14.5
     image = Geometry()(ink)[0, 0]
     assert image.sum().item() == pytest.approx(100, abs=1e-3)
-    assert image[14].tolist() == [0.0] * 11 + [0.5, 1.0, 1.0, 1.0, 1.0, 0.5] + [0.0] * 11
+    assert image[14].tolist() == [0.0] * 12 + [1.0] * 5 + [0.0] * 11
 
 
 def test_a_digit_that_fills_a_sheet_of_28_pixels_is_made_smaller():

@@ -4,21 +4,16 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
-import yaml
 from helpers import ROOT
 from PIL import Image
 
-from mnist_cli import load_reader
 from mnist_cli.__main__ import main
 from mnist_cli.data.pictures import read_picture
 from mnist_cli.errors import UserError
-from mnist_cli.model.trained import TrainedNetwork
 from mnist_cli.use import export
 from mnist_cli.use.export import Proof, export_onnx, measure
-from mnist_cli.use.onnx_file import ImagesForm, OnnxFile, compare_images, write_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
 onnx = pytest.importorskip("onnx", reason="needs the extra export")
@@ -96,70 +91,6 @@ def test_a_file_that_disagrees_with_torch_is_not_written(reader, tmp_path, test_
     with pytest.raises(UserError, match="disagrees with torch at batch size 1: 0 of 20 digits are others"):
         export_onnx(reader, tmp_path / "digits.onnx", Proof(images, logits, 20))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_bias_that_the_exporter_gets_wrong_is_found(reader, tmp_path, test_digits):
-    write_onnx(ImagesForm(reader.network), tmp_path / "right.onnx", {})
-    model = onnx.load(tmp_path / "right.onnx")
-    bias = next(one for one in model.graph.initializer if tuple(one.dims) == (10,))
-    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.01), bias.name))
-    onnx.save(model, tmp_path / "wrong.onnx")
-    images = test_digits[0][:20].unsqueeze(1) / 255
-    logits = reader.network(images)
-    assert compare_images(OnnxFile(tmp_path / "right.onnx"), images, logits, [1, 7]) < 1e-4
-    with pytest.raises(UserError, match=r"logits differ by up to 0\.01"):
-        compare_images(OnnxFile(tmp_path / "wrong.onnx"), images, logits, [20])
-
-
-def test_a_file_with_a_fixed_batch_size_is_found(reader, tmp_path, test_digits):
-    form = ImagesForm(reader.network).eval()
-    program = torch.onnx.export(form, (form.example(),), output_names=form.outputs, dynamo=True, verbose=False)
-    program.save(tmp_path / "fixed.onnx")
-    images = test_digits[0][:20].unsqueeze(1) / 255
-    with pytest.raises(UserError, match="does not run in onnxruntime for shape"):
-        compare_images(OnnxFile(tmp_path / "fixed.onnx"), images, reader.network(images), [7])
-
-
-def test_a_network_that_onnx_cannot_express_says_so(tmp_path):
-    class Depends(torch.nn.Module):
-        def forward(self, images):
-            return images.flatten(1)[:, :10] * (1 if images.sum() > 0 else 2)
-
-    with pytest.raises(UserError, match=r"Depends cannot be exported to ONNX .* --format hub"):
-        write_onnx(ImagesForm(TrainedNetwork(Depends())), tmp_path / "x.onnx", {})
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_for_the_hub_is_read_back_with_the_same_answers(good_run, tmp_path, monkeypatch, test_digits, capsys):
-    monkeypatch.chdir(good_run)
-    assert main(["export", "--format", "hub", "--output", str(tmp_path / "hub")]) == 0
-    names = sorted(path.name for path in (tmp_path / "hub").iterdir())
-    assert names == ["README.md", "config.json", "model.safetensors"]
-    before, again = load_reader(), load_reader(tmp_path / "hub")
-    images = test_digits[0].unsqueeze(1)[:100] / 255
-    assert torch.equal(before.network(images), again.network(images))
-    assert again.title == "CNN trained on MNIST"
-    _, front, card = (tmp_path / "hub" / "README.md").read_text().split("---\n", 2)
-    settings = yaml.safe_load(front)
-    accuracy = measure(before).accuracy
-    assert settings["model-index"][0]["results"][0]["metrics"] == [{"type": "accuracy", "value": round(accuracy, 6)}]
-    assert f"{100 * accuracy:.2f} % (95 % interval" in card
-    assert f"{100 * accuracy:.2f} % (95 % interval" in capsys.readouterr().out
-    again_to = tmp_path / "again"
-    assert main(["export", "--ckpt_path", str(tmp_path / "hub"), "--format=hub", f"--output={again_to}"]) == 0
-
-
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_damaged_folder_of_the_hub_is_refused(name, good_run, tmp_path, monkeypatch):
-    monkeypatch.chdir(good_run)
-    assert main(["export", "--format", "hub", "--output", str(tmp_path / "hub")]) == 0
-    file = tmp_path / "hub" / name
-    file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(UserError, match="is damaged"):
-        load_reader(tmp_path / "hub")
-    (tmp_path / "hub" / "config.json").write_text('{"architectures": ["Bert"]}')
-    with pytest.raises(UserError):
-        load_reader(tmp_path / "hub")
 
 
 @pytest.mark.parametrize(
