@@ -18,7 +18,7 @@ from mnist_cli.command.help import answer_help
 from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
-from mnist_cli.command.parts import PARTS, default_settings, keep_used, place_loggers, set_places
+from mnist_cli.command.parts import PARTS, default_settings, drop_validation, keep_used, place_loggers, set_places
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
@@ -145,10 +145,8 @@ class DigitCLI(LightningCLI):
         config = self.config_init[self.command]
         if config.trainer.enable_checkpointing is False:
             config.checkpoint = None
-        if config.trainer.limit_val_batches == 0:  # without validation there is nothing to stop by or to choose by
-            for name in PARTS:
-                if str(getattr(config[name], "monitor", "")).startswith("val/"):
-                    config[name] = None
+        if self.command == "fit":
+            drop_validation(config)
         given = config.trainer.callbacks or []
         given = given if isinstance(given, list) else [given]
         config.trainer.callbacks = [*given, *self._own_callbacks(given)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADERS
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class DigitDataModule(pl.LightningDataModule):
         data_dir: Folder that holds the named data sets; what is missing there is put there.
         batch_size: Images per training step.
         eval_batch_size: Images per step of validation, test and prediction; no result depends on it.
-        val_size: Share of the training images that is kept for validation.
+        val_size: Share of the training images that is kept for validation; 0 trains on all of them, for every epoch,
+            and the last checkpoint is the one that counts.
         split_seed: Seed of that split.
         augment: Modules that change a batch of training images, one after the other, drawing anew for each image; for
             example those of kornia.augmentation.
@@ -48,7 +49,7 @@ class DigitDataModule(pl.LightningDataModule):
         data_dir: str = "data",
         batch_size: PositiveInt = 64,
         eval_batch_size: PositiveInt = 1000,
-        val_size: OpenUnitInterval = 0.2,
+        val_size: ClosedUnitInterval = 0.2,
         split_seed: int = 42,
         augment: list[nn.Module] | None = None,
         images: str | list[str] | None = None,
@@ -85,6 +86,14 @@ class DigitDataModule(pl.LightningDataModule):
             self.test_set = DigitBatches(*self._read(train=False))
         else:
             images, labels = self._read(train=True)
+            if self.val_size == 0:
+                if stage == "validate":
+                    raise UserError(
+                        "data.val_size 0: this run trained on all of its images and kept none for validation; "
+                        "use `mnist test`."
+                    )
+                self.train_set = DigitBatches(images, labels)
+                return
             num_train = int(len(labels) * (1 - self.val_size))
             if not 0 < num_train < len(labels):
                 raise UserError(
@@ -120,6 +129,8 @@ class DigitDataModule(pl.LightningDataModule):
         return make_loader(self.train_set, batch_size=self.batch_size, num_workers=self.num_workers, shuffle=True)
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
+        if self.val_size == 0:
+            return []
         return self._eval_loader(self.val_set)
 
     def test_dataloader(self) -> EVAL_DATALOADERS:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import QUICK, SHORT, metrics, rows
+from helpers import QUICK, RUN, SHORT, metrics, rows
 
 from mnist_cli import __version__
 from mnist_cli.__main__ import HELP, SUBCOMMANDS
@@ -198,6 +198,28 @@ def test_a_fit_without_validation_trains_and_tests(tmp_path, monkeypatch, mnist)
     assert mnist("fit", *SHORT, "--trainer.limit_val_batches=0") == 0
     assert Path("lightning_logs/version_0/checkpoints/last.ckpt").exists()
     assert float(metrics()[-1]["test/acc"]) > 0.8
+
+
+def test_a_fit_on_all_training_images_tests_its_last_checkpoint(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    size = ["--data.val_size=0", "--data.batch_size=20000", "--trainer.enable_progress_bar=false"]
+    assert mnist("fit", *size, "--trainer.max_epochs=2") == 0
+    out = capfd.readouterr().out
+    assert "No validation (data.val_size 0): no early stopping, and the last checkpoint counts." in out
+    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"last.ckpt"}
+    assert [row["step"] for row in metrics()[:2]] == ["3", "6"]  # 60,000 images make 3 steps of 20,000
+    assert "val/loss" not in metrics()[0]
+    assert {path.stem for path in (RUN / "figures").iterdir()} >= {"samples", "curves", "test-confusion"}
+    tested = json.loads((RUN / "test.json").read_text())
+    (RUN / "test.json").unlink()
+    assert mnist("test", "--ckpt_path", "best") == 0
+    again = json.loads((RUN / "test.json").read_text())
+    assert (again["accuracy"], again["loss"]) == (tested["accuracy"], tested["loss"])
+    assert "last.ckpt" in again["checkpoint"]
+    assert mnist("validate", "--ckpt_path", "best") == 2
+    assert "data.val_size 0: this run trained on all of its images" in capfd.readouterr().err
+    assert mnist("fit", "--ckpt_path", str(RUN), "--trainer.max_epochs=3", "--figures=null") == 0
+    assert [row["step"] for row in metrics("lightning_logs/version_1")[:3]] == ["3", "6", "9"]
 
 
 def test_a_new_process_tests_in_the_precision_of_the_run(tmp_path, monkeypatch, mnist):

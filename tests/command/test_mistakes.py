@@ -24,7 +24,7 @@ def options(text):
         ("fit --model.net.hiden [1]", "no setting model.net.hiden; did you mean model.net.hidden_sizes?"),
         ("fit --early_stopping.pationce 3", "did you mean early_stopping.patience?"),
         ("fit --data.batch_size 0", "data.batch_size: expected a whole number of at least 1, got '0'."),
-        ("fit --data.val_size 1.5", "data.val_size: expected a number between 0 and 1, got '1.5'."),
+        ("fit --data.val_size 1.5", "data.val_size: expected a number from 0 to 1, got '1.5'."),
         ("fit --trainer.max_epochs ten", "trainer.max_epochs: expected a whole number or null, got 'ten'."),
         ("fit --model.loss mes", "model.loss: expected cross_entropy or mse, got 'mes'; did you mean mse?"),
         ("fit --model.net MPL", "got 'MPL'; did you mean MLP?"),

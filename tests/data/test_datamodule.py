@@ -37,6 +37,14 @@ def test_validation_split_never_contains_training_images_nor_test_images(data_di
     assert not hasattr(data, "test_set")
 
 
+def test_without_validation_all_images_train(data_dir):
+    data = make_data(data_dir, val_size=0)
+    assert len(data.train_set) == 60_000
+    assert data.val_dataloader() == []
+    with pytest.raises(UserError, match="val_size 0: this run trained on all of its images"):
+        data.setup("validate")
+
+
 def test_the_test_set_is_the_official_ten_thousand(data_dir, test_digits):
     data = make_data(data_dir, "test")
     assert torch.equal(data.test_set.images.squeeze(1), test_digits[0])
