@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_cli.__main__ import main as main
+    from mnist_cli.data.augment import RandomDistortion as RandomDistortion
     from mnist_cli.data.datamodule import DigitDataModule as DigitDataModule
     from mnist_cli.data.sources import read_digits as read_digits
     from mnist_cli.errors import UserError as UserError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "main": "__main__",
     "read_digits": "data.sources",
+    "RandomDistortion": "data.augment",
     "DigitDataModule": "data.datamodule",
     "UserError": "errors",
     "CNN": "model.networks",

@@ -81,7 +81,8 @@ def test_only_the_command_line_knows_jsonargparse():
 
 # Types of arguments, by which the command line checks values: part of a class's signature.
 ALLOWED_TYPES = {"jsonargparse.typing"} | {
-    f"jsonargparse.typing.{name}" for name in ("PositiveInt", "NonNegativeInt", "PositiveFloat", "ClosedUnitInterval")
+    f"jsonargparse.typing.{name}"
+    for name in ("PositiveInt", "NonNegativeInt", "PositiveFloat", "NonNegativeFloat", "ClosedUnitInterval")
 }
 
 
