@@ -31,7 +31,7 @@ from mnist_cli.runs.directory import Run, reserve_run
 from mnist_cli.runs.history import History
 from mnist_cli.runs.settings import differences, load_settings
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
-from mnist_cli.training.run_checkpoint import RunCheckpoint
+from mnist_cli.training.run_checkpoint import LastCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
 
 DEFAULTS: dict[str, Any] = {
@@ -153,9 +153,11 @@ class DigitCLI(LightningCLI):
         parser = self._parser(self.command)
         parser.callback_keys = [name for name in parser.callback_keys if config[name]]  # Lightning takes None too
         if self.command == "fit" and config.trainer.enable_checkpointing is not False:
-            directory = str(self.run_directory.checkpoints) if self.run_directory else None
+            last = LastCheckpoint()
+            for checkpoint in filter(None, (config.checkpoint, last)):
+                checkpoint.dirpath = str(self.run_directory.checkpoints) if self.run_directory else None
             # Lightning appends these, so that `last` is saved after `best` and has its newest state.
-            self.trainer_defaults = {"callbacks": RunCheckpoint(directory, filename="last", monitor=None)}
+            self.trainer_defaults = {"callbacks": last}
         trainer = super().instantiate_trainer(**kwargs)
         if config.short_steps:
             shorten_steps(trainer)

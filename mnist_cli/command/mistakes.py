@@ -157,9 +157,11 @@ def _nearest(name: str, known: list[str]) -> str | None:
     longer = [one for one in known if one.startswith(name)]
     same = [one for one in known if one.rpartition(".")[2] == last]
     parts = {one.rpartition(".")[2]: one for one in reversed(known) if not group or one.startswith(f"{group}.")}
-    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.75) or [
-        parts[part] for part in difflib.get_close_matches(last, parts, n=1)
-    ]
+    alike = [
+        one
+        for one in difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        if difflib.SequenceMatcher(None, last, one.rpartition(".")[2]).ratio() > 0.4  # not by the group alone
+    ] or [parts[part] for part in difflib.get_close_matches(last, parts, n=1)]
     within = [one for one in known if len(last) > 2 and one.rpartition(".")[2].endswith(last)]
     return next(iter([*same, *longer, *_initials(last, known), *within, *alike]), None)
 

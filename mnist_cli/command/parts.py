@@ -37,7 +37,7 @@ class Part:
 EVALUATES = ("fit", "validate", "test")
 PARTS = {
     "early_stopping": Part(EarlyStopping, ("fit",), {"monitor": "val/loss", "patience": 5}),
-    "checkpoint": Part(RunCheckpoint, ("fit",), place=lambda run: {"dirpath": run.checkpoints}),
+    "checkpoint": Part(RunCheckpoint, ("fit",)),
     "evaluation": Part(Evaluation, EVALUATES, place=lambda run: {"dirpath": run.path}),
     "figures": Part(Figures, EVALUATES, place=lambda run: {"dirpath": run.figures}),
     "batch_log": Part(BatchLog, ("fit",)),

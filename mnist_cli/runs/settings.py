@@ -11,6 +11,8 @@ Settings = dict[str, Any]
 
 # Where the classes were before version 0.2: the names stand in checkpoints and in the config.yaml of older runs.
 _OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
+# Arguments of the callback `checkpoint` that are gone, with the values that they had in every run without a wish.
+_OLD_ARGUMENTS = (("dirpath", None), ("filename", "best"))
 _OLD_LOGGER = "mnist_cli.EpochCSVLogger"  # its work is done by the run's history now
 
 
@@ -63,6 +65,10 @@ def load_settings(text: str, source: str) -> Settings:
 def modernize(settings: Settings) -> Settings:
     """Settings of an older version with the names of today; other settings as they are."""
     settings = _rename(settings)
+    checkpoint = settings.get("checkpoint")
+    if isinstance(checkpoint, dict) and isinstance(arguments := checkpoint.get("init_args"), dict):
+        arguments = {name: value for name, value in arguments.items() if (name, value) not in _OLD_ARGUMENTS}
+        settings["checkpoint"] = {**checkpoint, "init_args": arguments}
     trainer = settings.get("trainer")
     if isinstance(trainer, dict) and isinstance(trainer.get("logger"), list):
         kept = [one for one in trainer["logger"] if not isinstance(one, dict) or one.get("class_path") != _OLD_LOGGER]

@@ -9,25 +9,19 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """ModelCheckpoint with one file of a fixed name, which goes along when a run is resumed in a new directory.
+    """ModelCheckpoint with one file, best.ckpt, which goes along when a run is resumed in a new directory.
+
+    The file's name and folder are no options: `--ckpt_path best` has to find it in another process, and two runs must
+    not write the same file.
 
     Args:
-        dirpath: Folder of the file; by default `checkpoints` in the run directory.
-        filename: Name of the file, without `.ckpt`.
         monitor: Metric that decides which epoch is best; None keeps the newest.
         mode: Whether less or more of the metric is better.
     """
 
-    def __init__(
-        self,
-        dirpath: str | None = None,
-        filename: str = "best",
-        monitor: str | None = "val/loss",
-        mode: Literal["min", "max"] = "min",
-    ) -> None:
+    def __init__(self, monitor: str | None = "val/loss", mode: Literal["min", "max"] = "min") -> None:
         super().__init__(
-            dirpath,
-            filename,
+            filename="best",
             monitor=monitor,
             mode=mode,
             auto_insert_metric_name=False,
@@ -64,3 +58,11 @@ class RunCheckpoint(ModelCheckpoint):
             "best_k_models": {str(copy): score},
         }
         super().load_state_dict(state_dict | moved)
+
+
+class LastCheckpoint(RunCheckpoint):
+    """The newest epoch, in last.ckpt."""
+
+    def __init__(self) -> None:
+        super().__init__(monitor=None)
+        self.filename = "last"

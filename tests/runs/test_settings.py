@@ -33,6 +33,13 @@ def test_old_names_become_those_of_today_and_the_old_logger_goes():
     assert modernize(old) == {"model": {"net": {"class_path": "mnist_cli.MLP"}}, "trainer": {"logger": loggers[1:]}}
 
 
+def test_the_old_place_of_checkpoints_goes_and_a_place_of_the_users_stays():
+    old = {"checkpoint": {"class_path": "mnist_cli.RunCheckpoint", "init_args": {"dirpath": None, "filename": "best"}}}
+    assert modernize(old)["checkpoint"]["init_args"] == {}
+    old["checkpoint"]["init_args"] = {"filename": "mine", "mode": "max"}
+    assert modernize(old) == old
+
+
 def test_names_are_short_and_differences_are_those_of_the_first():
     assert flatten({"model": CNN, "seed_everything": 1}) == {
         "net": "CNN",
