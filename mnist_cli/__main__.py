@@ -19,7 +19,7 @@ SUBCOMMANDS = {
     "demo": "serve a page to draw a digit on",
 }
 PLAIN = ("export", "demo")  # they need neither Trainer nor Lightning
-HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|FILE|RUN_DIRECTORY] [OPTION ...]
+HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|RUN|FILE] [OPTION ...]
 
 Learn to read handwritten digits; a LightningCLI application.
 

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from mnist_cli.errors import UserError
+from mnist_cli.runs.directory import check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
 
@@ -16,8 +17,10 @@ def check_settings(config: Namespace) -> None:
     """Find now what Lightning would find late or say obscurely.
 
     Raises:
-        UserError: If there is no such accelerator or metric, nothing to train with, or a name is a path.
+        UserError: If there is no such accelerator or metric, nothing to train with, or a name cannot be one.
     """
+    if config.name is not None:
+        check_name(config.name)
     _check_accelerator(config.trainer.accelerator)
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
         if config.trainer[name] == 0:

@@ -18,17 +18,26 @@ from mnist_cli.command.help import answer_help
 from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
-from mnist_cli.command.parts import PARTS, default_settings, drop_validation, keep_used, place_loggers, set_places
-from mnist_cli.command.resume import arguments_for, choose_checkpoint, sort_options
+from mnist_cli.command.parts import (
+    OPTIONS,
+    PARTS,
+    default_settings,
+    drop_validation,
+    keep_used,
+    place_loggers,
+    set_places,
+)
+from mnist_cli.command.recording import begin_run, leave_run
+from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
-from mnist_cli.files import write_whole
 from mnist_cli.model.module import DigitModule
 from mnist_cli.report.answers import Answers
 from mnist_cli.report.tensorboard import Hyperparameters
 from mnist_cli.runs.checkpoints import open_checkpoint
-from mnist_cli.runs.directory import Run, reserve_run
+from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
+from mnist_cli.runs.record import end_record
 from mnist_cli.runs.settings import differences, load_settings
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.run_checkpoint import LastCheckpoint
@@ -65,8 +74,8 @@ class DigitCLI(LightningCLI):
         if self.command == "predict":
             arguments = collect_images(arguments)
         self.run_directory: Run | None = None
-        options = sort_options(arguments)
-        self.chosen = choose_checkpoint(self.command, options, announce=_is_main_process())
+        self.options = sort_options(arguments)
+        self.chosen = choose_checkpoint(self.command, self.options, announce=_is_main_process())
         try:
             super().__init__(
                 DigitModule,
@@ -75,21 +84,14 @@ class DigitCLI(LightningCLI):
                 seed_everything_default=42,
                 parser_class=DigitArgumentParser,
                 auto_configure_optimizers=False,
-                args=[self.command, *arguments_for(self.command, options, self.chosen)],
+                args=[self.command, *arguments_for(self.command, self.options, self.chosen)],
             )
-        except BaseException:
+        except BaseException as error:
             if self.run_directory:
-                self._leave(self.run_directory)
+                leave_run(self.run_directory, error)
             raise
-
-    @staticmethod
-    def _leave(run: Run) -> None:
-        """Clean up after a failed or interrupted fit."""
-        last = run.checkpoint("last")
-        if last.exists():
-            print(f"This run can go on with `mnist fit --ckpt_path {last}`.", file=sys.stderr)
-        else:
-            run.discard_if_empty()
+        if self.run_directory:
+            end_record(self.run_directory.record_file, "finished")
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
@@ -99,12 +101,8 @@ class DigitCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         for name, part in PARTS.items():
             parser.add_lightning_class_args(part.callback, name, subclass_mode=True, required=False)
-        parser.add_argument(
-            "--test_after_fit", type=bool, default=True, help="Whether fit ends with the test of the best checkpoint."
-        )
-        parser.add_argument(
-            "--short_steps", type=bool, default=True, help="Whether plain steps skip Lightning's checks at every step."
-        )
+        for name, (kind, default, text) in OPTIONS.items():
+            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
         parser.set_defaults(DEFAULTS | default_settings())
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -130,8 +128,8 @@ class DigitCLI(LightningCLI):
         elif not config.trainer.fast_dev_run and _is_main_process():
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = parser.get_defaults().trainer.logger
-            self.run_directory = reserve_run(Path(config.trainer.default_root_dir or "."))
-            write_whole(self.run_directory.config, complete)
+            root, recipe = Path(config.trainer.default_root_dir or "."), recipe_of(self.options, self.chosen)
+            self.run_directory = begin_run(root, complete, name=config.name, recipe=recipe)
             set_places(config, self.run_directory)
             place_loggers(config.trainer.logger, self.run_directory)
 

@@ -17,7 +17,8 @@ _NAMES_WIDTH = 33
 # Lightning's own texts are paragraphs.
 _SHORT = {
     "config": "YAML file of settings; several are merged in order",
-    "ckpt_path": "best, last, a checkpoint file or a run directory",
+    "ckpt_path": "best, last, a run's name or number, or a file",
+    "name": "name of the run, for `mnist runs` and --ckpt_path",
     "seed_everything": "seed of all random numbers",
     "test_after_fit": "test the best checkpoint at the end of a fit",
     "short_steps": "skip Lightning's checks at plain steps",

@@ -45,6 +45,13 @@ PARTS = {
     "contact_sheet": Part(ContactSheet, ("predict",), place=lambda run: {"path": run.contact_sheet}),
 }
 
+# Plain options: type, default, and what `--help` says.
+OPTIONS: dict[str, tuple[Any, Any, str]] = {
+    "name": (str | None, None, "Name of the run, shown by `mnist runs` and taken by --ckpt_path."),
+    "test_after_fit": (bool, True, "Whether fit ends with the test of the best checkpoint."),
+    "short_steps": (bool, True, "Whether plain steps skip Lightning's checks at every step."),
+}
+
 
 def default_settings() -> dict[str, Any]:
     """The defaults of the parts, for the parser."""

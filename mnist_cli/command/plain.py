@@ -33,7 +33,7 @@ def _parser(command: str, purpose: str) -> _Parser:
     parser.add_argument(
         "--ckpt_path",
         default="best",
-        help="best or last (of the newest run), a checkpoint file, a run directory, or a folder for the Hub",
+        help="best or last (of the newest run), a run's name, number or directory, a file, or a folder for the Hub",
     )
     parser.add_argument(
         "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"

@@ -10,7 +10,7 @@ import yaml
 
 from mnist_cli.errors import UserError
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
-from mnist_cli.runs.directory import find_checkpoint
+from mnist_cli.runs.directory import Run, find_checkpoint
 from mnist_cli.runs.settings import Settings, load_settings
 
 # Set for the processes that Lightning starts for DDP: they read the same options when the newest run may be another.
@@ -26,12 +26,14 @@ class Options:
         flags: All other arguments, in order.
         wanted: What `--ckpt_path` says, on the command line or in a file.
         root: Folder of the runs: --trainer.default_root_dir.
+        recipe: Names of the files, without `.yaml`; of the config.yaml of a run, the run's own.
     """
 
     files: list[Settings]
     flags: list[str]
     wanted: str | None
     root: Path
+    recipe: str | None = None
 
 
 def sort_options(arguments: list[str]) -> Options:
@@ -52,9 +54,17 @@ def sort_options(arguments: list[str]) -> Options:
     files = [_read(file) for file in given.config]
     wanted, root = None, None
     for settings in files:
-        wanted = settings.get("ckpt_path") or wanted
+        wanted = settings.pop("ckpt_path", wanted)  # a number there would not be taken as text
         root = (settings.get("trainer") or {}).get("default_root_dir") or root
-    return Options(files, flags, named.ckpt_path or wanted, Path(named.root or root or "."))
+    wanted = {None: wanted, "null": None}.get(named.ckpt_path, named.ckpt_path)
+    recipe = " + ".join(filter(None, map(_recipe, given.config))) or None
+    return Options(files, flags, None if wanted is None else str(wanted), Path(named.root or root or "."), recipe)
+
+
+def _recipe(file: str) -> str | None:
+    path = Path(file)
+    record = Run(path.parent).record() if path.name == "config.yaml" else None
+    return record.recipe if record else path.stem
 
 
 def _read(file: str) -> Settings:
@@ -81,8 +91,10 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
         announce: Print a line that says which file was chosen.
 
     Raises:
-        UserError: If there is no such checkpoint.
+        UserError: If there is no such checkpoint, or a name is given to a command that makes no run.
     """
+    if command != "fit" and any(flag.partition("=")[0] == "--name" for flag in options.flags):
+        raise UserError("--name is for `mnist fit`, which makes a run; choose a run with --ckpt_path NAME.")
     wanted = options.wanted or ("best" if command != "fit" else None)
     if wanted is None or any(asks_for_help(flag) for flag in options.flags):
         return None
@@ -107,3 +119,9 @@ def _full_path(flag: str) -> str:
     """Torch and Lightning both have this scheduler; Lightning's knows which metric to watch."""
     name, equals, value = flag.rpartition("=")
     return f"{name}{equals}lightning.pytorch.cli.{value}" if value == "ReduceLROnPlateau" else flag
+
+
+def recipe_of(options: Options, chosen: ChosenCheckpoint | None) -> str | None:
+    """The recipe of a fit: the files that it was given, or else that of the run that goes on."""
+    record = chosen.run.record() if chosen and chosen.run else None
+    return options.recipe or (record.recipe if record else None)

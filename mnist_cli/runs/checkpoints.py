@@ -71,7 +71,8 @@ class ChosenCheckpoint:
 
     def describe(self) -> str:
         """One line: the file, its run, its epoch and its score."""
-        place = f"of run {self.run.path.name}, " if self.run else ""
+        name = f" '{self.run.name}'" if self.run and self.run.name else ""
+        place = f"of run {self.run.path.name}{name}, " if self.run else ""
         states = (state for state in self.content.get("callbacks", {}).values() if isinstance(state, dict))
         scores = [
             f", {state['monitor']} {state['best_model_score']:.4f}"

@@ -2,6 +2,7 @@
 
 lightning_logs/version_7/
     config.yaml             complete: `mnist fit --config` on it repeats the run
+    run.json                name, recipe, state, times, process and versions, and the settings once more
     checkpoints/best.ckpt   monitored (val/loss by default), replaced in place
     checkpoints/last.ckpt   every epoch, unmonitored
     metrics.csv             a row an epoch; the test row last
@@ -11,14 +12,20 @@ lightning_logs/version_7/
     predictions.csv         the newest predictions, and predictions.png, the least certain of them
 """
 
+import difflib
+import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_cli.errors import UserError
+from mnist_cli.runs.record import Record, read_record
 from mnist_cli.runs.settings import Settings, load_settings
 
 RUNS = "lightning_logs"
+_NUMBER = re.compile(r"(?:version_)?(\d{1,9})", re.ASCII)
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class Run:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / "run.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -58,6 +69,19 @@ class Run:
     def settings(self) -> Settings:
         """What config.yaml says; nothing if it is not there."""
         return load_settings(self.config.read_text(), str(shown(self.config))) if self.config.is_file() else {}
+
+    def record(self) -> Record | None:
+        """What run.json says; None if it is not there or damaged, as in runs of version 0.1.0."""
+        try:
+            return read_record(self.record_file)
+        except (OSError, UserError):
+            return None
+
+    @property
+    def name(self) -> str | None:
+        """What the user called it."""
+        record = self.record()
+        return record.name if record else None
 
     def checkpoint(self, name: str) -> Path:
         """The file of the checkpoint `best` or `last`."""
@@ -100,39 +124,79 @@ def find_checkpoint(wanted: str, root: Path, *, resume: bool = False) -> Path:
     """Turn what the user gave for `--ckpt_path` into a file.
 
     Args:
-        wanted: `best` or `last` (of the newest run that has a checkpoint), a file, or a run directory.
+        wanted: `best` or `last` (of the newest run that has a checkpoint), a file, a run directory, or a run by its
+            name, by its number or as `version_3`; of several runs with one name the newest that has a checkpoint.
         root: Folder that holds `lightning_logs`.
-        resume: Of a run directory take the last checkpoint, not the best.
+        resume: Of a run take the last checkpoint, not the best.
 
     Raises:
         UserError: If there is no such checkpoint.
     """
     if wanted in ("best", "last"):
-        logs = root / RUNS
-        for number in sorted(_numbers(logs), reverse=True):
+        for run in runs_in(root):
             # A run without validation has nothing to choose by: its last checkpoint is its best.
             for name in dict.fromkeys([wanted, "last"]):
-                file = Run(logs / f"version_{number}").checkpoint(name)
-                if file.is_file():
-                    return file
+                if run.checkpoint(name).is_file():
+                    return run.checkpoint(name)
         raise UserError(
-            f"--ckpt_path {wanted}: no run in {logs} has a checkpoint; "
+            f"--ckpt_path {wanted}: no run in {root / RUNS} has a checkpoint; "
             "train one with `mnist fit --config configs/default.yaml`, or give a checkpoint file or a run directory."
         )
     path = Path(wanted)
     if path.is_file():
         return path
-    if path.is_dir():
+    called = find_runs(wanted, root)
+    for run in (Run(path), *called):
         for name in ("last", "best") if resume else ("best", "last"):
-            for file in (Run(path).checkpoint(name), path / f"{name}.ckpt"):
+            for file in (run.checkpoint(name), run.path / f"{name}.ckpt"):
                 if file.is_file():
                     return file
+    if called:
+        raise UserError(f"--ckpt_path {wanted}: run {called[0].path.name} has no checkpoint; give another run.")
+    if path.is_dir():
         raise UserError(
             f"--ckpt_path {wanted}: the directory has no checkpoints/best.ckpt; give a run directory or a file."
         )
+    if near := nearest_run(wanted, root):
+        raise UserError(f"--ckpt_path {wanted}: there is no such file or run; did you mean {near}?")
     raise UserError(
-        f"--ckpt_path {wanted}: there is no such file; give best, last, a checkpoint file or a run directory."
+        f"--ckpt_path {wanted}: there is no such file or run; give best, last, a checkpoint file, a run directory, "
+        "or the name or number of a run."
     )
+
+
+def runs_in(root: Path) -> Iterator[Run]:
+    """The runs in `lightning_logs`, the newest first."""
+    return (Run(root / RUNS / f"version_{number}") for number in sorted(_numbers(root / RUNS), reverse=True))
+
+
+def find_runs(wanted: str, root: Path) -> list[Run]:
+    """The run with a number (`3` or `version_3`), or the runs with a name, the newest first."""
+    if found := _NUMBER.fullmatch(wanted):
+        return [run for run in runs_in(root) if run.path.name == f"version_{int(found[1])}"]
+    return [run for run in runs_in(root) if run.name == wanted]
+
+
+def nearest_run(wanted: str, root: Path) -> str | None:
+    """The name, or `version_3`, that was probably meant."""
+    runs = list(runs_in(root))
+    names = [run.name for run in runs if run.name] + [run.path.name for run in runs]
+    return next(iter(difflib.get_close_matches(wanted, names, n=1)), None)
+
+
+def check_name(name: str) -> None:
+    """See that a run can be called so, and be found by it.
+
+    Raises:
+        UserError: If the name means something else for `--ckpt_path`, or would look odd in a table.
+    """
+    if name in ("best", "last") or _NUMBER.fullmatch(name):
+        raise UserError(f"--name {name}: for --ckpt_path that word means something else; choose another name.")
+    if not re.fullmatch(r"\w[\w.,+=@ -]*", name) or name.endswith((" ", ".ckpt")) or len(name) > _LONGEST_NAME:
+        raise UserError(
+            f"--name {name[:100]!r}: give letters, digits and any of _-.,+=@ between them, at most {_LONGEST_NAME}, "
+            "such as warmup-test."
+        )
 
 
 def shown(path: Path) -> Path:

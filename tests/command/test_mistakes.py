@@ -39,6 +39,8 @@ def options(text):
         ("fit --config words.yaml", "--config words.yaml has no settings"),
         ("test --ckpt_path best", "no run in lightning_logs has a checkpoint; train one with"),
         ("fit --ckpt_path nowhere.ckpt", "--ckpt_path nowhere.ckpt: there is no such file"),
+        ("fit --name best", "--name best: for --ckpt_path that word means something else"),
+        ("test --name warmup", "--name is for `mnist fit`, which makes a run; choose a run with --ckpt_path NAME"),
         ("test --ckpt_path empty.ckpt", "empty.ckpt is no checkpoint, or only a part of one"),
         ("test --ckpt_path text.ckpt", "text.ckpt is no checkpoint, or only a part of one"),
         ("test --ckpt_path cut.ckpt", "cut.ckpt is no checkpoint, or only a part of one"),

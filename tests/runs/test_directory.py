@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mnist_cli.errors import UserError
-from mnist_cli.runs.directory import Run, find_checkpoint, reserve_run, run_of
+from mnist_cli.runs.directory import Run, check_name, find_checkpoint, reserve_run, run_of
+from mnist_cli.runs.record import begin_record
 
 
 def make_run(root, number, *checkpoints):
@@ -76,3 +77,56 @@ def test_only_a_run_without_checkpoints_is_discarded(tmp_path):
     empty.discard_if_empty()
     assert kept.path.exists()
     assert not empty.path.exists()
+
+
+def named_run(root, number, name, *checkpoints):
+    run = make_run(root, number, *checkpoints)
+    begin_record(run.record_file, name=name, recipe=None, settings={})
+    return run
+
+
+def test_a_name_means_the_newest_run_of_that_name_that_has_a_checkpoint(tmp_path):
+    named_run(tmp_path, 0, "warmup", "best", "last")
+    run = named_run(tmp_path, 1, "warmup", "best", "last")
+    named_run(tmp_path, 2, "warmup")
+    named_run(tmp_path, 3, "other", "best")
+    assert find_checkpoint("warmup", tmp_path) == run.checkpoint("best")
+    assert find_checkpoint("warmup", tmp_path, resume=True) == run.checkpoint("last")
+    for number in ("version_1", "1", "01"):
+        assert find_checkpoint(number, tmp_path) == run.checkpoint("best")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("wramup", "there is no such file or run; did you mean warmup?"),
+        ("version_21", "there is no such file or run; did you mean version_2?"),
+        ("2", "run version_2 has no checkpoint; give another run"),
+        ("elephant", "there is no such file or run; give best, last, .* or the name or number of a run"),
+    ],
+)
+def test_an_unknown_run_is_named_with_the_nearest(tmp_path, wanted, message):
+    named_run(tmp_path, 1, "warmup", "best")
+    make_run(tmp_path, 2)
+    with pytest.raises(UserError, match=f"--ckpt_path {wanted}: {message}"):
+        find_checkpoint(wanted, tmp_path)
+
+
+def test_a_run_directory_of_that_name_in_the_current_folder_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = named_run(tmp_path, 0, "mine", "best")
+    (tmp_path / "mine").mkdir()  # holds no checkpoint
+    assert find_checkpoint("mine", tmp_path) == run.checkpoint("best")
+    (tmp_path / "mine" / "best.ckpt").write_bytes(b"")
+    assert find_checkpoint("mine", tmp_path).samefile(tmp_path / "mine" / "best.ckpt")
+
+
+@pytest.mark.parametrize("name", ["best", "last", "3", "version_3", "a/b", "", " ", "-x", "a.ckpt", "a\nb", "a" * 61])
+def test_a_name_that_means_something_else_is_refused(name):
+    with pytest.raises(UserError, match=r"^--name "):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["warmup-test", "lr=0.1, wide", "größer"])
+def test_a_plain_name_is_taken(name):
+    check_name(name)
