@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_cli.command.types import arguments_of, choices_of, class_of, describe_type, subclass_names
+from mnist_cli.command.types import any_of, arguments_of, choices_of, class_of, describe_type, subclass_names
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,29 @@ def explain(message: str, options: Mapping[str, Option], given: Mapping[str, Any
     """
     if found := re.search(r"unrecognized arguments: *(\S*)", message):
         return _unknown_option(found[1].split("=")[0], options)
-    if found := re.search(r"argument (?:-\w/)?(--\S+): expected one argument", message):
-        return f"{found[1]} needs a value; `--help` shows which."
+    if found := re.search(r"argument (?:-\w/)?--(\S+): expected one argument", message):
+        return f"--{found[1]} needs a value{_expected(found[1], options)}."
+    if found := re.search(r"argument (?:-\w/)?(--\S+): ignored explicit argument '(.*)'", message):
+        return f"{found[1]}={found[2]}: there is only {found[1]}, and {found[1]}=all for every option."
+    if found := re.search(r'Invalid option "(.*)" for (--print_\w+)', message):
+        return f"{found[2]}={found[1]}: expected comments, skip_default or skip_null after the equals sign."
+    if found := re.match(r"--(\S+)\.help: ", message):
+        return _wrong_value(f"{found[1]}.help", options[found[1]].kind, given.get(f"{found[1]}.help"))
     keys = re.findall(r"Parser key \"([^\"]+)\"", message)
     name, kind, chosen = _walk(keys, options, given, message)
     if found := re.search(r"the following arguments are required: (.*)", message):
         needed = ", ".join(f"--{name}.{argument}" for argument in found[1].split(", "))
         return f"{name}: {chosen.rpartition('.')[2] or 'the class'} needs a value for {needed}."
-    if found := re.search(r"(?:accept option|[Oo]ption) '([^']+)'", message):
+    found = re.search(r"(?:accept option|[Oo]ption) '([^']+)'", message) or re.search(
+        r"NestedArg\(key='(.+?)'", message
+    )
+    if found and not name.endswith(f".{found[1]}"):
         return _unknown_setting(name, found[1], chosen, options)
     if found := re.search(r"(?:Problem with given class_path '(.*?)':\s+)?((?:No m|m)odule '?.*)", message):
         return _no_such_class(name, found[1] or _text(given.get(name)), found[2])
+    inside = [option for option in options if option.startswith(f"{name}.") and not option.endswith(".help")]
+    if inside and "Unable to load config" in message:
+        return f"{name}: expected settings in YAML, got '{_text(given.get(name))}'; set one with --{inside[0]} VALUE."
     if kind is None:
         return f"{name}: {' '.join(message.split())}" if name else " ".join(message.split())
     return _wrong_value(name, kind, given.get(name))
@@ -72,20 +84,24 @@ def _walk(
     named = re.findall(r"class_path[='\s]+([\w.]+)'", message)
     name, kind, chosen = "", None, ""
     for key in keys:
-        name = f"{name}.{key}" if name else key
+        if key == name or name.endswith(f".{key}"):  # each member of a union names it again
+            continue
+        name = key if not name or key.startswith(f"{name}.") else f"{name}.{key}"
         if chosen and name not in options:
             kind = arguments_of(load(chosen)).get(key) if load(chosen) else None
         else:
             kind = options[name].kind if name in options else None
         default = options[name].default if name in options else None
-        chosen = (named.pop(0) if named else "") or _class_given(given.get(name)) or default or ""
+        known = _class_given(given.get(name)) or default or ""
+        # For a setting without a class, jsonargparse tries the first class that fits: the user knows nothing of it.
+        chosen = (named.pop(0) if named and (known or "NestedArg" not in message) else "") or known
     return name, kind, chosen
 
 
 def _class_given(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("class_path")
-    return value if isinstance(value, str) and re.fullmatch(r"[\w.]+", value) else ""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*", value) else ""
 
 
 def load(class_path: str) -> Any:
@@ -99,26 +115,30 @@ def load(class_path: str) -> Any:
 
 def _unknown_option(unknown: str, options: Mapping[str, Option]) -> str:
     if not unknown.startswith("-"):
-        return f"unexpected argument '{unknown}'; a file of settings is given with --config {unknown}."
-    known = list(options)
+        remedy = "a value stands behind its option, as in --data.batch_size 64"
+        if unknown.endswith((".yaml", ".yml")):
+            remedy = f"a file of settings is given with --config {unknown}"
+        return f"unexpected argument '{unknown}'; {remedy}."
+    known = [name for name in options if not name.endswith((".help", "+"))]
     for name, option in options.items():
-        if option.default and (made := load(option.default)):
+        if name in known and option.default and (made := load(option.default)):
             known += [f"{name}.{argument}" for argument in arguments_of(made)]
-    near = _nearest(unknown.lstrip("-"), known)
-    hint = f"did you mean --{near}?" if near else "`--help` lists all of them."
-    return f"there is no option {unknown}; {hint}"
+    near = " or ".join(f"--{name}" for name in _nearest(unknown.lstrip("-"), known))
+    return f"there is no option {unknown}; {f'did you mean {near}?' if near else '`--help` lists all of them.'}"
 
 
 def _unknown_setting(group: str, unknown: str, chosen: str, options: Mapping[str, Option]) -> str:
     name = ".".join(filter(None, (group, unknown)))
     made = load(chosen)
-    known = [f"{group}.{argument}" for argument in arguments_of(made)] if made else list(options)
-    near = _nearest(name, known)
+    if group in options and class_of(options[group].kind) and not made:
+        return f"{name}: choose the class first, with --{group} NAME; --{group}.help lists the names."
+    takes = list(arguments_of(made)) if made else []
+    within = [*takes, "help"] if unknown.startswith("hel") else takes
+    near = _nearest(name, [f"{group}.{argument}" for argument in within] if made else list(options))
     if near:
-        return f"there is no setting {name}; did you mean {near}?"
+        return f"there is no setting {name}; did you mean {near[0]}?"
     if made:
-        takes = ", ".join(arguments_of(made)) or "no settings"
-        return f"there is no setting {name}: {made.__name__} takes {takes}."
+        return f"there is no setting {name}: {made.__name__} takes {', '.join(takes) or 'no settings'}."
     return f"there is no setting {name}; `--help` lists all of them."
 
 
@@ -137,11 +157,19 @@ def _no_such_class(name: str, path: str, problem: str) -> str:
 def _wrong_value(name: str, kind: Any, value: Any) -> str:
     expected, base = describe_type(kind), class_of(kind)
     names = choices_of(kind) + (subclass_names(base) if base else [])
-    near = difflib.get_close_matches(_class_given(value) or str(value), names, n=1)
+    given = _class_given(value)
+    near = difflib.get_close_matches(given or str(value), names, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    if expected[0] == "a list of classes" and _class_given(value):
-        hint = f"; did you mean [{_class_given(value)}]?"
-    return f"{name}: expected {' or '.join(expected)}, got '{_text(value)}'{hint}"
+    if expected[0] == "a list of classes" and (given in names or load(given)):
+        hint = f"; did you mean [{given}]?"
+    elif base and not near:
+        hint = f"; see --{name.removesuffix('.help')}.help."
+    return f"{name}: expected {any_of(expected)}, got '{_text(value)}'{hint}"
+
+
+def _expected(name: str, options: Mapping[str, Option]) -> str:
+    words = describe_type(options[name].kind) if name in options and options[name].kind else []
+    return f": {any_of(words)}" if words and words != ["a value"] else ""
 
 
 def _text(value: Any) -> str:
@@ -151,22 +179,40 @@ def _text(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _nearest(name: str, known: list[str]) -> str | None:
-    """The known name that was probably meant: a longer one, one with the same last part, or one spelt alike."""
+# What other programs and older versions of Lightning call it.
+_OTHER_NAMES = {
+    "epoch": "trainer.max_epochs",
+    "epochs": "trainer.max_epochs",
+    "gpus": "trainer.devices",
+    "resume": "ckpt_path",
+    "checkpoint_path": "ckpt_path",
+    "resume_from_checkpoint": "ckpt_path",
+}
+
+
+def _nearest(name: str, known: list[str]) -> list[str]:
+    """The known names, at most two, that were probably meant."""
     group, _, last = name.rpartition(".")
-    longer = [one for one in known if one.startswith(name)]
-    same = [one for one in known if one.rpartition(".")[2] == last]
-    parts = {one.rpartition(".")[2]: one for one in reversed(known) if not group or one.startswith(f"{group}.")}
-    alike = [
+    if len(last) < 2:
+        return []
+    parts = {one: one.rpartition(".")[2] for one in dict.fromkeys(known)}
+    inside = {one: part for one, part in parts.items() if one.startswith(f"{group}.")} if group else parts
+
+    def alike(one: str) -> tuple[bool, float]:
+        return one.startswith(name), difflib.SequenceMatcher(None, last, parts[one]).ratio()
+
+    typo = difflib.get_close_matches(name, known, n=1, cutoff=0.92)
+    other = [one for one in (_OTHER_NAMES.get(last),) if one in parts]
+    same = [one for one, part in parts.items() if part == last]
+    longer = sorted((one for one, part in inside.items() if len(last) > 2 and last in part), key=alike, reverse=True)
+    short = "".join(word[0] for word in last.split("_") if word)  # learning_rate is lr
+    initials = [one for one, part in parts.items() if len(short) > 1 and part == short]
+    whole = [
         one
         for one in difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        if difflib.SequenceMatcher(None, last, one.rpartition(".")[2]).ratio() > 0.4  # not by the group alone
-    ] or [parts[part] for part in difflib.get_close_matches(last, parts, n=1)]
-    within = [one for one in known if len(last) > 2 and one.rpartition(".")[2].endswith(last)]
-    return next(iter([*same, *longer, *_initials(last, known), *within, *alike]), None)
-
-
-def _initials(name: str, known: list[str]) -> list[str]:
-    """Names that are the first letters of this one's words: learning_rate is lr."""
-    short = "".join(word[0] for word in name.split("_") if word)
-    return [one for one in known if len(short) > 1 and one.rpartition(".")[2] == short]
+        if difflib.SequenceMatcher(None, last, parts[one]).ratio() > 0.4  # not by the group alone
+    ]
+    by_part = {part: one for one, part in reversed(inside.items())}
+    close = [by_part[part] for part in difflib.get_close_matches(last, by_part, n=1)]
+    found = next((names for names in (same, other, typo, longer, initials, whole, close) if names), [])
+    return found[:2]

@@ -1,8 +1,11 @@
 """The argument parser: says what is wrong with an option or a line of YAML in one sentence."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from mnist_cli.command.mistakes import Option, explain
@@ -19,7 +22,7 @@ class DigitArgumentParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> Any:
         if not self.exit_on_error:  # a parser inside the parser, which adds where the option belongs
             super().error(message, ex)
-        given = _given(self.args or []) if "Parser key" in message else {}
+        given = _given(self.args or []) if re.search("Parser key|\\.help: ", message) else {}
         raise UserError(explain(message, self._options(), given)) from ex
 
     def _options(self) -> dict[str, Option]:
@@ -48,12 +51,24 @@ def _given(args: list[str]) -> dict[str, Any]:
         if name == "config":
             given |= dict(_leaves("", load_settings(value, "--config")))
         else:
-            flags[name.removesuffix("+")] = value
+            flags |= _inside(name.removesuffix("+"), value)
     return given | flags
 
 
+def _inside(name: str, value: str) -> dict[str, Any]:
+    """The value of a flag, and what is inside it if it is a mapping or a list."""
+    if value.startswith(("{", "[")):
+        with suppress(yaml.YAMLError):
+            settings = yaml.safe_load(value)
+            return {name: settings if isinstance(settings, dict) else value, **dict(_leaves(name, settings))}
+    return {name: value}
+
+
 def _leaves(prefix: str, settings: Any) -> Iterator[tuple[str, Any]]:
-    """Every part of nested settings, by its name as an option."""
+    """Every value inside nested settings, by its name as an option."""
+    if isinstance(settings, list):
+        for one in settings:
+            yield from _leaves(prefix, one)
     if not isinstance(settings, dict):
         return
     for key, value in settings.items():

@@ -16,13 +16,16 @@ _SIGNS = {
     operator.eq: "==",
     operator.ne: "!=",
 }
-_PLAIN = {bool: "true or false", str: "text", type(None): "null", dict: "settings", None: "null"}
+_ANY = "a value"  # where nothing more is known
+_PLAIN = {str: "text", type(None): "null", dict: "settings", None: "null"}
 
 
 def describe_type(kind: Any) -> list[str]:
     """What a type accepts, in words: `int | None` is `["a whole number", "null"]`."""
     if isinstance(kind, (list, tuple)):
-        return list(dict.fromkeys(word for one in kind for word in describe_type(one)))
+        words = list(dict.fromkeys(word for one in kind for word in describe_type(one)))
+        covered = {"a whole number"} if "a number" in words else set()  # by the other
+        return [word for word in words if word not in covered and (word != _ANY or words == [_ANY])]
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return describe_type([one for one in inside if one is not type(None)] + [type(None)] * (type(None) in inside))
@@ -32,13 +35,20 @@ def describe_type(kind: Any) -> list[str]:
         return ["a list of classes" if class_of(inside) else "a list such as [1, 2]"]
     if origin is dict:
         return describe_type(dict)
+    if kind is bool:
+        return ["true", "false"]
     restrictions = getattr(kind, "_restrictions", None)
     if restrictions:
         return [f"{_NUMBERS[kind._type]} {_range(kind._type, restrictions)}"]
     known = _NUMBERS | _PLAIN
     if kind in known:
         return [known[kind]]
-    return ["the name or path of a class"] if class_of(kind) else ["a value"]
+    return ["the name or path of a class"] if class_of(kind) else [_ANY]
+
+
+def any_of(words: list[str]) -> str:
+    """Words as a choice: `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _range(kind: type, restrictions: list[tuple[Any, Any]]) -> str:
@@ -69,9 +79,9 @@ def class_of(kind: Any) -> type | None:
         return class_of(get_args(kind)[-1])
     if origin is not None:
         return class_of(get_args(kind))
-    plain = (*_NUMBERS, *_PLAIN, list, tuple, set, object, typing.Any)
+    plain = (*_NUMBERS, *_PLAIN, bool, list, tuple, set, object, typing.Any)
     is_class = inspect.isclass(kind) and kind not in plain and not hasattr(kind, "_restrictions")
-    return kind if is_class and kind.__module__ not in ("pathlib", "datetime", "builtins") else None
+    return kind if is_class and kind.__module__ not in ("pathlib", "datetime", "builtins", "torch") else None
 
 
 def subclass_names(base: type) -> list[str]:

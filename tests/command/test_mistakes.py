@@ -1,5 +1,8 @@
 """Every plausible mistake gets one sentence with the value and the remedy, exit status 2, and leaves nothing behind."""
 
+import re
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +10,12 @@ import pytest
 import torch
 from helpers import SHORT
 
+from mnist_cli.command.cli import DigitCLI
+from mnist_cli.command.silence import silence
+from mnist_cli.command.types import describe_type
+from mnist_cli.errors import UserError
+
 GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"PK\3\4" + bytes(100)}
-
-
-def options(text):
-    return text.split()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,19 @@ def options(text):
         ("fit --model.optimizer.learning_rate 1", "learning_rate; did you mean model.optimizer.lr?"),
         ("fit --checkpoint.mode least", "checkpoint.mode: expected min or max, got 'least'."),
         ("fit --early_stopping.mode least", "early_stopping.mode: expected min or max, got 'least'."),
+        (
+            "fit --model.net.help MPL",
+            "model.net.help: expected the name or path of a class, got 'MPL'; did you mean MLP?",
+        ),
+        ("fit --model.lr_scheduler.gamma 1", "choose the class first, with --model.lr_scheduler NAME; "),
+        ("fit --model CNN", "model: expected settings in YAML, got 'CNN'; set one with --model.net VALUE."),
+        ("fit --data '{batch_size: 0}'", "data.batch_size: expected a whole number of at least 1, got '0'."),
+        ("fit --mode max", "there is no option --mode; did you mean --early_stopping.mode or --checkpoint.mode?"),
+        ("fit --gpus 1", "there is no option --gpus; did you mean --trainer.devices?"),
+        ("fit --batch_lo null", "there is no option --batch_lo; did you mean --batch_log?"),
+        ("fit 5", "unexpected argument '5'; a value stands behind its option, as in --data.batch_size 64."),
+        ("fit --print_config=x", "--print_config=x: expected comments, skip_default or skip_null"),
+        ("fit --trainer.precision bf16-mixd", "bf16 or null, got 'bf16-mixd'; did you mean bf16-mixed?"),
         ("fit --lr 1", "there is no option --lr; did you mean --model.optimizer.lr?"),
         (
             "fit --model.net my_net.py",
@@ -103,7 +120,7 @@ def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, comman
     Path("arrays").mkdir()
     np.save("arrays/train.image.npy", zeros)
     before = sorted(tmp_path.rglob("*"))
-    name, *given = options(command)
+    name, *given = shlex.split(command)
     given = given if "data_dir" in command or name != "fit" else [*given, "--trainer.enable_progress_bar=false"]
     status = mnist_without_data(name, given) if "data_dir" in command else mnist(name, *given)
     err = capfd.readouterr().err
@@ -160,3 +177,76 @@ def test_a_mistake_in_a_short_run_leaves_earlier_runs_alone(tmp_path, monkeypatc
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert mnist("fit", *SHORT, "--model.optimizer.lr=-1") == 2
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+# What shows that a sentence was not written for the user: jsonargparse's words, Python's types, several lines.
+RAW = re.compile(r"\n|Parser key|Namespace|NestedArg|Union|<class|typing\.|Expected a|Unable to|Subtypes|Traceback")
+
+
+class Parsers(DigitCLI):
+    """The command line up to its parser."""
+
+    def parse_arguments(self, parser, args):
+        self.parser = parser
+        raise StopIteration
+
+
+def mistakes_of(command, *, every=1):
+    """Each option of a command with a wrong value and with a misspelt name, as a flag and in YAML.
+
+    Yields:
+        What was given, the option, whether the name is the mistake, and the sentence (None: it was taken).
+    """
+    cli = Parsers.__new__(Parsers)
+    with suppress(StopIteration):
+        cli.__init__([command, "--help"])
+    options = cli.parser._options()
+    names = [name for name in options if name not in ("help", "config", "print_config")]
+    with silence():
+        for name in names[::every]:
+            flags = [(False, [f"--{name}", "[wrong"]), (True, [f"--{name[:-1]}~", "1"]), (True, [f"--{name}s", "1"])]
+            in_yaml = name.replace(".", ": {") + ": {}" + "}" * name.count(".")
+            settings = [(False, in_yaml.replace("{}", "wrong")), (True, in_yaml.replace(": {}", "s: 1"))]
+            if name.endswith((".help", "+")):
+                flags, settings = flags[:1], []
+            for misspelt, given in [*flags, *((one, ["--config", text]) for one, text in settings)]:
+                sentence = None
+                try:
+                    cli.parser.parse_args([command, *given])
+                except UserError as error:
+                    sentence = str(error)
+                yield given, name, options[name].kind, misspelt, sentence
+
+
+def check_sentences(mistakes):
+    count = 0
+    for given, name, kind, misspelt, sentence in mistakes:
+        count += 1
+        if sentence is None:
+            takes_text = kind is None or {"text", "a value", "settings"} & {*describe_type(kind)} or "Path" in str(kind)
+            assert takes_text, f"{given} was taken"
+            assert not misspelt, f"{given} was taken"
+            continue
+        assert not RAW.search(sentence), f"{given}: {sentence}"
+        assert re.search(r"[^.][.?]$", sentence), f"{given}: {sentence}"
+        assert len(sentence) < 250, f"{given}: {sentence}"
+        near = name.rstrip("+") if misspelt else name.removesuffix(".help").rstrip("+")
+        assert near in sentence, f"{given}: {sentence}"
+        if misspelt:
+            assert f"did you mean {'--' * given[0].startswith(f'--{name[:-1]}')}{near}" in sentence, (
+                f"{given}: {sentence}"
+            )
+        else:
+            assert ": expected " in sentence or "needs settings below it" in sentence, f"{given}: {sentence}"
+            assert "wrong'" in sentence, f"{given}: {sentence}"
+    return count
+
+
+def test_some_options_of_fit_get_a_sentence_for_a_wrong_value_and_a_misspelt_name():
+    assert check_sentences(mistakes_of("fit", every=12)) > 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_every_option_gets_a_sentence_for_a_wrong_value_and_a_misspelt_name(command):
+    assert check_sentences(mistakes_of(command)) > 300

@@ -1,5 +1,6 @@
 """Commands that need no Trainer: quick to start, and their mistakes are sentences."""
 
+import re
 import subprocess
 import sys
 
@@ -32,3 +33,13 @@ def test_a_mistake_is_one_sentence(arguments, says, capsys):
     error = capsys.readouterr().err
     assert error.startswith(f"mnist: error: {says}")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_every_misspelt_option_gets_a_sentence(command, capsys):
+    assert main([command, "--help"]) == 0
+    options = set(re.findall(r"(?<= )--[\w.]+", capsys.readouterr().out)) - {"--help"}
+    assert options
+    for option in options:
+        assert main([command, f"{option}s", "1"]) == 2
+        assert capsys.readouterr().err == f"mnist: error: there is no option {option}s; did you mean {option}?\n"

@@ -8,7 +8,7 @@ import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
 
 from mnist_cli import CNN, MLP
-from mnist_cli.command.types import arguments_of, choices_of, class_of, describe_type, subclass_names
+from mnist_cli.command.types import any_of, arguments_of, choices_of, class_of, describe_type, subclass_names
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,10 @@ from mnist_cli.command.types import arguments_of, choices_of, class_of, describe
         (int, ["a whole number"]),
         (int | None, ["a whole number", "null"]),
         (None | float, ["a number", "null"]),
-        (bool | str, ["true or false", "text"]),
+        (bool | str, ["true", "false", "text"]),
+        (int | float | None, ["a number", "null"]),
+        (float | torch.Tensor, ["a number"]),
+        (tuple[float | torch.Tensor, float | torch.Tensor], ["a list such as [1, 2]"]),
         (Literal["min", "max"], ["min", "max"]),
         (list[int], ["a list such as [1, 2]"]),
         (list[torch.nn.Module], ["a list of classes"]),
@@ -33,6 +36,10 @@ from mnist_cli.command.types import arguments_of, choices_of, class_of, describe
 )
 def test_a_type_in_words(kind, words):
     assert describe_type(kind) == words
+
+
+def test_words_are_joined_as_a_choice():
+    assert [any_of(["a"]), any_of(["a", "b"]), any_of(["a", "b", "c"])] == ["a", "a or b", "a, b or c"]
 
 
 def test_choices_are_found_inside_unions():
