@@ -10,6 +10,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from mnist_cli.digits import NUM_CLASSES, SIDE
+from mnist_cli.errors import UserError
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU}
 Activation = Literal["relu", "sigmoid", "tanh", "gelu"]
@@ -75,31 +76,39 @@ class MLP(Network):
 
 
 class CNN(Network):
-    """A convolutional network: per entry of `channels` a convolution, halving, activation; then two dense layers.
+    """A convolutional network: convolutions with halvings between them, then the dense layers.
 
     Halving before the activation gives the same values as after it, for a fourth of the work.
 
     Args:
-        channels: Number of feature maps of each convolution.
+        channels: Number of feature maps of each convolution, a halving after each; or lists of them, a halving after
+            each list.
         kernel_size: Width and height of the first convolution, in pixels; the others have `inner_kernel_size`.
         inner_kernel_size: Width and height of the other convolutions, in pixels.
         padding: same keeps the width of the picture at each convolution; valid takes no pixels from beyond the border.
         crop: Pixels left out at each border: MNIST's digits lie in the middle 20 x 20 of the 28 x 28.
-        hidden_size: Width of the dense layer before the logits.
+        separable: Split each convolution but the first into one for each map and a mix of the maps, for fewer weights.
+        readout: dense hands all pixels of the last maps on; weighted sums each map by weights of its own.
+        hidden_size: Width of the dense layer before the logits; 0 leaves it out.
         activation: What follows each layer.
-        dropout: Share of the dense layer's units that is dropped in training, in [0, 1).
+        dropout: Share of the values before the logits that is dropped in training, in [0, 1).
         batch_norm: Normalise each layer over the batch.
         channels_last: Keep the feature maps with the channels innermost, which is faster on most devices.
+
+    Raises:
+        UserError: If the convolutions and halvings leave no pixel.
     """
 
     def __init__(
         self,
-        channels: list[PositiveInt] = [24, 32],  # noqa: B006  the command line shows it, nobody changes it
+        channels: list[PositiveInt | list[PositiveInt]] = [24, 32],  # noqa: B006  shown by the command line
         kernel_size: PositiveInt = 5,
         inner_kernel_size: PositiveInt = 3,
         padding: Literal["same", "valid"] = "same",
         crop: NonNegativeInt = 0,
-        hidden_size: PositiveInt = 256,
+        separable: bool = False,
+        readout: Literal["dense", "weighted"] = "dense",
+        hidden_size: NonNegativeInt = 256,
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
@@ -108,19 +117,36 @@ class CNN(Network):
         super().__init__()
         self.crop = crop
         layers: list[nn.Module] = []
-        width = SIDE - 2 * crop
-        for depth, (inputs, outputs) in enumerate(pairwise([1, *channels])):
-            size = inner_kernel_size if depth else kernel_size
-            layers.append(nn.Conv2d(inputs, outputs, size, padding=padding, bias=not batch_norm))
-            layers.append(nn.MaxPool2d(2))
+        width, inputs = SIDE - 2 * crop, 1
+        for group in channels:
+            sizes = group if isinstance(group, list) else [group]
+            for depth, outputs in enumerate(sizes, start=1):
+                size = inner_kernel_size if layers else kernel_size
+                width -= 0 if padding == "same" else size - 1
+                if separable and layers:
+                    layers.append(nn.Conv2d(inputs, inputs, size, padding=padding, groups=inputs, bias=False))
+                    size = 1
+                layers.append(nn.Conv2d(inputs, outputs, size, padding=padding, bias=not batch_norm))
+                if depth == len(sizes):
+                    layers.append(nn.MaxPool2d(2))
+                    width //= 2
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(outputs))
+                layers.append(ACTIVATIONS[activation]())
+                inputs = outputs
+        if width < 1:
+            raise UserError(f"model.net.channels {channels}: they leave no pixel of the image; use fewer.")
+        if readout == "weighted":
+            layers.append(nn.Conv2d(inputs, inputs, width, groups=inputs, bias=False))
+            width = 1
+        layers.append(nn.Flatten())
+        features = inputs * width**2
+        if hidden_size:
+            layers.append(nn.Linear(features, hidden_size, bias=not batch_norm))
             if batch_norm:
-                layers.append(nn.BatchNorm2d(outputs))
+                layers.append(nn.BatchNorm1d(hidden_size))
             layers.append(ACTIVATIONS[activation]())
-            width = (width if padding == "same" else width - size + 1) // 2
-        layers += [nn.Flatten(), nn.Linear(channels[-1] * width**2, hidden_size, bias=not batch_norm)]
-        if batch_norm:
-            layers.append(nn.BatchNorm1d(hidden_size))
-        layers += [ACTIVATIONS[activation](), nn.Dropout(dropout), nn.Linear(hidden_size, NUM_CLASSES)]
+        layers += [nn.Dropout(dropout), nn.Linear(hidden_size or features, NUM_CLASSES)]
         self.layers = nn.Sequential(*layers)
         if channels_last:
             self.to(memory_format=torch.channels_last)
