@@ -1,45 +1,181 @@
 """What in parsed settings cannot work, found before anything is made of them."""
 
 import difflib
+import math
+import os
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
+from mnist_cli.command.mistakes import load
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
+_LARGEST = 2**63 - 1  # torch counts in 64 bits
+
+# The least value of an option whose type allows more than makes sense.
+_LEAST = {
+    "trainer.max_epochs": 1,
+    "trainer.max_steps": 1,
+    "trainer.min_epochs": 0,
+    "trainer.min_steps": 0,
+    "trainer.num_nodes": 1,
+    "trainer.limit_train_batches": 0,
+    "trainer.limit_val_batches": 0,
+    "trainer.limit_test_batches": 0,
+    "trainer.limit_predict_batches": 0,
+    "trainer.overfit_batches": 0,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.log_every_n_steps": 0,
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.gradient_clip_val": 0,
+    "trainer.reload_dataloaders_every_n_epochs": 0,
+    "early_stopping.patience": 0,
+    "early_stopping.min_delta": 0,
+}
+_NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
+# Where 0 takes away what the command works on.
+_NEEDED = {"fit": "limit_train_batches", "validate": "limit_val_batches", "test": "limit_test_batches"}
+_NEEDED["predict"] = "limit_predict_batches"
 
 
-def check_settings(config: Namespace) -> None:
-    """Find now what Lightning would find late or say obscurely.
+def check_settings(config: Namespace, command: str) -> None:
+    """Find now what Lightning would find late, say obscurely, or take in silence.
 
     Raises:
-        UserError: If there is no such accelerator or metric, nothing to train with, or a name cannot be one.
+        UserError: If a number is out of its range, there is no such accelerator or metric, or a name cannot be one.
     """
     if config.name is not None:
         check_name(config.name)
+    _check_numbers(config)
+    _check_times(config.trainer)
     _check_accelerator(config.trainer.accelerator)
-    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "limit_train_batches"):
-        if config.trainer[name] == 0:
-            raise UserError(f"--trainer.{name} 0: there would be nothing to train with; give at least 1.")
+    _check_processes(config)
+    _check_memory(config.model.net)
+    name = _NEEDED[command]
+    if config.trainer[name] == 0:
+        raise UserError(f"--trainer.{name} 0: there would be nothing to {command} with; give at least 1.")
+    if command == "fit" and config.test_after_fit and config.trainer.limit_test_batches == 0:
+        raise UserError(
+            "--trainer.limit_test_batches 0: fit ends with a test; leave it out with --test_after_fit false."
+        )
+    if command != "predict" and config.data.images is not None:
+        raise UserError(f"--data.images: {command} reads the data set; pictures are read by `mnist predict`.")
     name = config.evaluation and config.evaluation.init_args.get("name")
     if name and Path(name).name != name:
         raise UserError(f"--evaluation.name {name}: give a plain name, and the folder with --evaluation.dirpath.")
     mode = config.early_stopping and config.early_stopping.init_args.get("mode")
     if mode not in (None, "min", "max"):
         raise UserError(f"early_stopping.mode: expected min or max, got '{mode}'.")
-    if not config.trainer.callbacks:  # those of the user's own may log other metrics
-        for name in ("early_stopping", "checkpoint"):
-            _check_monitor(name, config[name] and config[name].init_args.get("monitor"))
+    if command == "fit":
+        _check_monitors(config)
 
 
-def _check_monitor(name: str, monitor: str | None) -> None:
-    if monitor and monitor not in METRICS:
-        near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
-        raise UserError(f"--{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
+def _check_numbers(config: Namespace) -> None:
+    for name, value in _leaves("", config):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        if value != value or (isinstance(value, int) and abs(value) > _LARGEST):
+            problem = "this is not a number" if value != value else "there is no such large number here"
+            raise UserError(f"--{name} {value}: {problem}; give another one.")
+        least = _LEAST.get(name, -math.inf)
+        if value < least and not (value == -1 and name in _NO_LIMIT):
+            raise UserError(
+                f"--{name} {value}: give at least {least}{', or -1 for no limit' if name in _NO_LIMIT else ''}."
+            )
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every plain value with the name of its option; those in lists have the name of the list."""
+    if isinstance(value, (Namespace, dict)):
+        for key, part in dict(value.items()).items() if isinstance(value, dict) else vars(value).items():
+            yield from _leaves(name if key == "init_args" else f"{name}.{key}".lstrip("."), part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _leaves(name, part)
+    else:
+        yield name, value
+
+
+def _check_times(trainer: Namespace) -> None:
+    """Times and intervals, as text, number, dictionary or timedelta."""
+    for name in ("max_time", "val_check_interval"):
+        value = trainer[name]
+        time = value.total_seconds() if isinstance(value, timedelta) else value
+        if isinstance(value, dict):
+            time = sum(value.values())
+        if isinstance(value, str) and value.replace(":", "").isdecimal():
+            time = int(value.replace(":", ""))
+        if isinstance(time, (int, float)) and not time > 0:
+            raise UserError(f"--trainer.{name} {value}: there would be no time to train; give more than 0.")
+
+
+def _check_processes(config: Namespace) -> None:
+    """No more processes on CPUs than there are: each costs some 300 MB, and thousands stop the machine."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options = {"data.num_workers": config.data.num_workers}
+    if config.trainer.accelerator == "cpu" or not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
+        options["trainer.devices"] = config.trainer.devices
+    for name, value in options.items():
+        count = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(count, int) and count > processors:
+            raise UserError(f"--{name} {value}: this machine has {processors} processors; give no more than that.")
+
+
+def _check_memory(net: Namespace) -> None:
+    """That the weights fit; only for networks of this program, because it makes one, though without memory."""
+    made, name = load(net.class_path), net.class_path.rpartition(".")[2]
+    if not made.__module__.startswith("mnist_cli."):
+        return
+    needed: float = math.inf
+    try:
+        with torch.device("meta"):
+            needed = sum(weights.nbytes for weights in made(**net.init_args.as_dict()).parameters())
+    except (RuntimeError, ValueError, TypeError) as error:
+        if "overflow" not in str(error):
+            return  # the network itself says what is wrong with its arguments
+    if hasattr(os, "sysconf") and needed > (there := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+        size = f"{needed / 1e9:,.0f}" if needed < math.inf else "billions of"
+        raise UserError(
+            f"--model.net: the weights of this {name} need {size} GB of memory, and this machine has "
+            f"{there / 1e9:,.0f} GB; give smaller sizes."
+        )
+
+
+def _check_monitors(config: Namespace) -> None:
+    """That what is monitored is there, and newly measured, when it is looked at."""
+    given = config.trainer.callbacks or []
+    given = given if isinstance(given, list) else [given]
+    if any(one.class_path.endswith(".LearningRateFinder") for one in given):
+        raise UserError(
+            "--trainer.callbacks: LearningRateFinder sets `lr` of a model, and here the optimizer has it; leave it out "
+            "and give --model.optimizer.lr."
+        )
+    if not all(one.class_path.startswith("lightning.") for one in given):
+        return  # those of the user's own may log other metrics
+    parts = {f"--{name}": config[name] for name in ("early_stopping", "checkpoint") if config[name]}
+    parts |= {f"--trainer.callbacks {one.class_path.rpartition('.')[2]}": one for one in given}
+    parts["--model.lr_scheduler"] = config.model.lr_scheduler
+    for name, part in parts.items():
+        monitor = part and (part.get("init_args") or {}).get("monitor")
+        if monitor and monitor not in METRICS:
+            near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
+            raise UserError(f"{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
+    monitor = config.checkpoint and config.checkpoint.init_args.get("monitor")
+    interval = config.trainer.val_check_interval
+    once = interval in (None, 1.0) and not isinstance(interval, int) and config.trainer.check_val_every_n_epoch == 1
+    if monitor and not monitor.startswith("val/") and not once:
+        raise UserError(
+            f"--checkpoint.monitor {monitor}: checkpoints are chosen after a validation, and then it would be an "
+            "epoch old; monitor val/loss or val/acc, or validate once an epoch."
+        )
 
 
 def _check_accelerator(accelerator: Any) -> None:

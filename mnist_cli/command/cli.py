@@ -114,7 +114,7 @@ class DigitCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config, parser = self.config[self.command], self._parser(self.command)
-        check_settings(config)
+        check_settings(config, self.command)
         if self.chosen and self.command == "fit":
             self.chosen.check_going_on(config.trainer.max_epochs or -1)
         complete = parser.dump(config, skip_none=False)
@@ -198,6 +198,8 @@ class DigitCLI(LightningCLI):
         return not self.config[self.command].evaluation
 
     def before_fit(self) -> None:
+        if self.config_init[self.command].test_after_fit:
+            self.datamodule.check_test_set()
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         place = f"; run {self.run_directory.path}" if self.run_directory else ""
         rank_zero_only(print)(f"{type(self.model.net).__name__} with {parameters:,} trainable parameters{place}")

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from enum import Enum
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from mnist_cli.command.mistakes import Option, explain
@@ -25,6 +27,11 @@ class DigitArgumentParser(LightningArgumentParser):
         given = _given(self.args or []) if re.search("Parser key|\\.help: ", message) else {}
         raise UserError(explain(message, self._options(), given)) from ex
 
+    def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
+        """The settings as YAML; names of enumerations, such as an argument of Lightning's Timer has, as text."""
+        text: str = super().dump(_without_enums(cfg.clone()), *args, **kwargs)
+        return text
+
     def _options(self) -> dict[str, Option]:
         """The options of the command, with the types of their values."""
         commands = (action.choices for action in self._actions if isinstance(action.choices, dict))
@@ -37,6 +44,15 @@ class DigitArgumentParser(LightningArgumentParser):
                 names = [name.removeprefix("--") for name in action.option_strings if name.startswith("--")]
                 options |= {name: Option(kind, default) for name in names}
         return options
+
+
+def _without_enums(value: Any) -> Any:
+    if isinstance(value, Namespace):
+        for name, part in vars(value).items():
+            value[name] = _without_enums(part)
+    if isinstance(value, list):
+        return [_without_enums(part) for part in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def _given(args: list[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mnist_cli.data.arrays import read_images
 from mnist_cli.data.batches import DigitBatches, make_loader
 from mnist_cli.data.given import GivenPictures
 from mnist_cli.data.sources import prepare_digits, read_digits
-from mnist_cli.digits import class_names
+from mnist_cli.digits import SIDE, class_names
 from mnist_cli.errors import UserError
 
 
@@ -85,6 +85,8 @@ class DigitDataModule(pl.LightningDataModule):
         elif stage == "test":
             self.test_set = DigitBatches(*self._read(train=False))
         else:
+            if stage == "fit":
+                self._check_augment()
             images, labels = self._read(train=True)
             if self.val_size == 0:
                 if stage == "validate":
@@ -106,6 +108,24 @@ class DigitDataModule(pl.LightningDataModule):
             self.val_set = DigitBatches(images[val.indices], labels[val.indices])
             if stage == "fit":
                 self.train_set = DigitBatches(images[train.indices], labels[train.indices])
+
+    def check_test_set(self) -> None:
+        """Find what is wrong with the files of the test set before the training, not after it."""
+        self.prepare_data()
+        self._read(train=False)
+
+    def _check_augment(self) -> None:
+        """That the augmentation returns images as it gets them: found now, not at the first step."""
+        images = torch.zeros(2, 1, SIDE, SIDE)
+        try:
+            with torch.random.fork_rng(), torch.no_grad():
+                shape = tuple(self.augment(images).shape)
+            problem = "" if shape == images.shape else f"from images of shape (B, 1, 28, 28) it makes {shape}"
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+            problem = " ".join(str(error).split())
+        if problem:
+            names = ", ".join(type(module).__name__ for module in self.augment)
+            raise UserError(f"data.augment: {names} cannot be used ({problem}); change its arguments.")
 
     def _to_predict(self) -> DigitBatches | GivenPictures:
         """The test set; or what was given, which is prepared as digits if the network reads digits."""
@@ -157,7 +177,8 @@ class DigitDataModule(pl.LightningDataModule):
         images, labels = batch
         images = to_floats(images)
         if self.augment and self.trainer is not None and self.trainer.training:
-            images = self.augment(images)
+            with torch.no_grad():  # augmentation does not learn
+                images = self.augment(images)
         return images, labels
 
     def state_dict(self) -> dict[str, Any]:

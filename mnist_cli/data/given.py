@@ -79,7 +79,7 @@ def find_pictures(sources: Sequence[str]) -> Iterator[Path]:
     Raises:
         UserError: If there is no such file, or a folder or pattern has no picture.
     """
-    if not sources:
+    if not all(sources) or not sources:
         raise UserError("--data.images: give at least one picture, folder or pattern.")
     for source in sources:
         path = Path(source)

@@ -13,13 +13,14 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES, SIDE
+from mnist_cli.digits import NUM_CLASSES
 from mnist_cli.errors import UserError
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
 from mnist_cli.model.trained import scale
+from mnist_cli.model.trials import try_last_batch, try_network, try_schedule
 
 Batch = tuple[Tensor, Tensor]
 
@@ -66,7 +67,7 @@ class DigitModule(pl.LightningModule):
             self.save_hyperparameters()
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
-        _check_net(net)
+        try_network(net)
         self.net = net
         if compile:
             self.net.compile()
@@ -93,6 +94,7 @@ class DigitModule(pl.LightningModule):
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing if self.training else 0.0)
 
     def on_train_start(self) -> None:
+        try_last_batch(self.net, self.trainer.train_dataloader, int(self.trainer.num_training_batches))
         # A resumed optimizer comes with the learning rate of the checkpoint; the settings of this run win.
         for optimizer in self.trainer.optimizers[:1]:
             for group, settings in zip(optimizer.param_groups, self._optimizer_settings, strict=False):
@@ -173,6 +175,7 @@ class DigitModule(pl.LightningModule):
             if name in keywords and not keywords[name] and not keywords.get("steps_per_epoch"):
                 filled[name] = self._num_scheduler_steps(interval)
         scheduler = _construct("model.lr_scheduler", self.lr_scheduler, optimizer, **filled)
+        try_schedule(self.lr_scheduler, keywords | filled, self.optimizer, self.trainer.estimated_stepping_batches)
         config: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             config["monitor"] = scheduler.monitor
@@ -211,22 +214,3 @@ def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any)
         return make(*args, **kwargs)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{option}: {' '.join(str(error).split())}; change its arguments.") from error
-
-
-def _check_net(net: Network) -> None:
-    training = net.training
-    try:
-        with torch.no_grad():
-            logits = net.eval()(torch.zeros(2, 1, SIDE, SIDE))
-    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
-        problem = str(error).strip().split("\n")[0]
-    else:
-        shape = tuple(getattr(logits, "shape", ()))
-        problem = "" if shape == (2, NUM_CLASSES) else f"for 2 images its output has shape {shape}"
-    finally:
-        net.train(training)
-    if problem:
-        raise UserError(
-            f"model.net: {type(net).__name__} does not turn images of shape (B, 1, 28, 28) into logits "
-            f"of shape (B, 10) ({problem}); change its arguments or choose another network."
-        )

@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from rich.console import Console
@@ -67,7 +68,7 @@ class Figures(Callback):
         per_class: Images per class among the samples.
     """
 
-    def __init__(self, dirpath: str | None = None, name: str | None = None, per_class: int = 8) -> None:
+    def __init__(self, dirpath: str | None = None, name: str | None = None, per_class: PositiveInt = 8) -> None:
         self.dirpath = dirpath
         self.name = name
         self.per_class = per_class
@@ -98,7 +99,10 @@ class Figures(Callback):
         images = to_floats(digits.images[first])
         augmented = None
         if data.augment:
-            with torch.random.fork_rng():  # the run goes on with the random numbers that it would have without figures
+            with (
+                torch.random.fork_rng(),
+                torch.no_grad(),
+            ):  # the run goes on with the random numbers that it would have without figures
                 augmented = data.augment(images).squeeze(1).numpy()
         labels = digits.labels[first].numpy()
         names = class_names(data.dataset)

@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch.distributed as dist
+from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import Callback
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -37,7 +38,7 @@ class ContactSheet(Callback):
         count: How many pictures, at most.
     """
 
-    def __init__(self, path: str | None = None, count: int = 30) -> None:
+    def __init__(self, path: str | None = None, count: PositiveInt = 30) -> None:
         self.path = path
         self.count = count
         self._entries: list[Entry] = []  # a heap by certainty, the most certain first: memory stays small
