@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test set",
     "predict": "read pictures: a CSV file of the answers, and a sheet of the least certain",
+    "search": "try settings of fit, and train the best with fresh seeds",
     "export": "write a network as ONNX files, or as a folder for the Hugging Face Hub",
     "demo": "serve a page to draw a digit on",
 }
@@ -73,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from mnist_cli.command.silence import silence
 
         with silence():
+            if args[0] == "search":
+                from mnist_cli.command.search import search
+
+                return search(args[1:])
             return run(args)
     except UserError as error:
         if os.environ.get("MNIST_DEBUG") == "1":
@@ -92,9 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """What is installed as `mnist`: `main` in a process of its own, which is set up for it and ends with it."""
-    if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
-        del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does
+    sys.path.append(str(Path.cwd()))  # a network of the user's own may lie there
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
         from mnist_cli.command.process import prepare
 

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class DivergedError(UserError):
+    """The network has diverged: its loss is no number any more."""

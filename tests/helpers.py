@@ -6,11 +6,24 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.startswith("search_"))
 RUN = Path("lightning_logs/version_0")
 # A tenth of an epoch of the 60,000, then a test on all 10,000: enough to read most digits.
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "40", "--trainer.enable_progress_bar", "false"]
 QUICK = [*SHORT, "--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
+
+# The smallest search: its options, and its space.
+TINY = [
+    "--trainer.max_epochs=2",
+    "--trainer.limit_train_batches=5",
+    "--trainer.limit_val_batches=1",
+    "--trainer.limit_test_batches=1",
+    "--trainer.logger=false",
+    "--batch_log=null",
+    "--figures=null",
+    "--model.net.hidden_sizes=[16]",
+]
+SPACE = "space: {model.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}, data.batch_size: {values: [64, 128]}}"
 
 
 def rows(path):

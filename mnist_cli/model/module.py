@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from mnist_cli.digits import NUM_CLASSES
-from mnist_cli.errors import UserError
+from mnist_cli.errors import DivergedError, UserError
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
@@ -139,7 +139,7 @@ class DigitModule(pl.LightningModule):
             values = {f"{stage}/{name}": value for name, value in metrics.compute().items()}
             loss = float(values[f"{stage}/loss"])
             if not math.isfinite(loss):
-                raise UserError(self._diverged(f"{stage}/loss is {loss}"))
+                raise DivergedError(self._diverged(f"{stage}/loss is {loss}"))
             self.log_dict(values, prog_bar=stage != "test")
             metrics.reset()
 

@@ -1,0 +1,55 @@
+"""Where the processes of a search meet: a journal file in its folder, or a database."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from mnist_cli.command.study import SharedStudy
+from mnist_cli.errors import UserError
+
+
+def open_storage(url: str | None, folder: Path) -> Any:
+    """The storage of a search: a database, or a journal in the search's folder.
+
+    Args:
+        url: Of a database, such as postgresql://user:password@host/name; None for the journal.
+        folder: The search's own.
+
+    Raises:
+        UserError: If the database cannot be used.
+    """
+    from optuna import storages
+    from optuna.storages.journal import JournalFileBackend
+
+    if url is None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return storages.JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be used for the search ({error.strerror}); choose another folder."
+            ) from error
+        except ValueError as error:
+            raise UserError(f"{folder / 'journal.log'} is damaged ({error}); move it away to begin anew.") from error
+    from sqlalchemy.exc import SQLAlchemyError
+
+    kind = url.partition(":")[0]
+    if kind.startswith("sqlite"):
+        raise UserError(
+            f"--storage {kind}: several processes cannot share SQLite safely; leave --storage out, or use PostgreSQL."
+        )
+    try:  # psycopg is the driver that the extra installs
+        return storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        problem = " ".join(str(getattr(error, "orig", None) or error).split("\n")[0].split())
+        raise UserError(
+            f"--storage {kind}: the database cannot be used ({problem}); give an address such as "
+            "postgresql://USER:PASSWORD@HOST/DATABASE of a server that runs."
+        ) from error
+
+
+def open_study(storage: Any, name: str, mode: str, limit: int) -> SharedStudy:
+    """The study of a name, made if it is not there; any number of processes may do so at once."""
+    from optuna import create_study
+
+    direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
+    return SharedStudy(create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True), limit)
