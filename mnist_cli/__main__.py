@@ -97,7 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """What is installed as `mnist`: `main` in a process of its own, which is set up for it and ends with it."""
-    sys.path.append(str(Path.cwd()))  # a network of the user's own may lie there
+    if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
+        del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
         from mnist_cli.command.process import prepare
 

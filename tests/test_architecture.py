@@ -87,7 +87,8 @@ ALLOWED_TYPES = {"jsonargparse.typing"} | {
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "digits", "files", "runs/directory", "runs/record", "runs/settings", "command/silence"]
+    "module",
+    ["errors", "digits", "files", "imports", "runs/directory", "runs/record", "runs/settings", "command/silence"],
 )
 def test_what_needs_no_torch_does_not_import_it(module):
     path = PACKAGE / f"{module}.py"

@@ -105,9 +105,9 @@ class DigitCLI(LightningCLI):
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
         parser.set_defaults(DEFAULTS | default_settings())
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+    def parse_arguments(self, parser: DigitArgumentParser, args: Any) -> None:  # type: ignore[override]
         answer_help(self.command, self._parser(self.command), args[1:])
-        self.config = parser.parse_args(["--help" if one == "--help=all" else one for one in args])
+        self.config = parser.parse_command(["--help" if one == "--help=all" else one for one in args])
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's settings win over the user's flags."""

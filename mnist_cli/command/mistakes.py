@@ -5,13 +5,14 @@ being filled in, and whether a name was unknown; the rest of the sentence comes 
 """
 
 import difflib
-import importlib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mnist_cli.command.types import any_of, arguments_of, choices_of, class_of, describe_type, subclass_names
+from mnist_cli.imports import belongs_to
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def explain(message: str, options: Mapping[str, Option], given: Mapping[str, Any
     )
     if found and not name.endswith(f".{found[1]}"):
         return _unknown_setting(name, found[1], chosen, options)
+    if found := re.search(r"Importing '([\w.]+)' is not allowed", message):
+        return _denied(name, found[1])
     if found := re.search(r"(?:Problem with given class_path '(.*?)':\s+)?((?:No m|m)odule '?.*)", message):
         return _no_such_class(name, found[1] or _text(given.get(name)), found[2])
     inside = [option for option in options if option.startswith(f"{name}.") and not option.endswith(".help")]
@@ -105,12 +108,9 @@ def _class_given(value: Any) -> str:
 
 
 def load(class_path: str) -> Any:
-    """A class that has been imported already, or None."""
+    """A class that has been imported already, or None; nothing is imported for the sake of a message."""
     module, _, name = class_path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name, None) if module else None
-    except ImportError:
-        return None
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _unknown_option(unknown: str, options: Mapping[str, Option]) -> str:
@@ -146,12 +146,18 @@ def _no_such_class(name: str, path: str, problem: str) -> str:
     module, _, wanted = path.rpartition(".")
     if wanted == "py":
         return f"{name}: {path} is a file, not a class; give the class in it, such as {module}.ClassName."
-    try:
-        near = difflib.get_close_matches(wanted, dir(importlib.import_module(module)), n=1) if module else []
-    except ImportError:
-        near = []
+    near = difflib.get_close_matches(wanted, dir(sys.modules[module]), n=1) if module in sys.modules else []
     place = "give a class of an installed package or of a module in the current folder."
     return f"{name}: {path} cannot be imported ({problem}); {f'did you mean {near[0]}?' if near else place}"
+
+
+def _denied(name: str, path: str) -> str:
+    if belongs_to(path, sys.stdlib_module_names):
+        return f"{name}: {path} is of Python's own library, from which nothing is imported; name another class."
+    return (
+        f"{name}: {path} is not imported, because neither an option nor a --config file names its package; "
+        "name the class by the path of the module that it is defined in."
+    )
 
 
 def _wrong_value(name: str, kind: Any, value: Any) -> str:

@@ -11,7 +11,9 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from mnist_cli.command.mistakes import Option, explain
+from mnist_cli.command.permissions import check_callables, classes_in_arguments, imports_allowed
 from mnist_cli.errors import UserError
+from mnist_cli.imports import import_from_here
 from mnist_cli.runs.settings import load_settings
 
 
@@ -20,6 +22,22 @@ class DigitArgumentParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+        self._classes: set[str] = set()
+
+    def parse_command(self, arguments: list[str]) -> Namespace:
+        """Parse the arguments of a command; classes of other packages may be named in them.
+
+        What came from a checkpoint of unknown origin has been checked before (resume.py).
+        """
+        self._classes = classes_in_arguments(arguments)
+        import_from_here(self._classes)
+        with imports_allowed(self._classes):
+            return self.parse_args(arguments)
+
+    def instantiate_classes(self, cfg: Any, **kwargs: Any) -> Any:
+        check_callables(cfg, self._classes)
+        with imports_allowed(self._classes):
+            return super().instantiate_classes(cfg, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         if not self.exit_on_error:  # a parser inside the parser, which adds where the option belongs

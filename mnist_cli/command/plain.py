@@ -38,13 +38,16 @@ def _parser(command: str, purpose: str) -> _Parser:
     parser.add_argument(
         "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"
     )
+    parser.add_argument(
+        "--trust", action="store_true", help="import what a checkpoint from elsewhere names; that runs its code"
+    )
     return parser
 
 
 def _load(args: argparse.Namespace) -> Any:
     from mnist_cli.use.reader import load_reader
 
-    reader = load_reader(args.ckpt_path, root=args.root)
+    reader = load_reader(args.ckpt_path, root=args.root, trust=args.trust)
     print(f"{reader.title}, from {reader.source}", file=sys.stderr)
     return reader
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import yaml
 
+from mnist_cli.command.permissions import classes_in_arguments
 from mnist_cli.errors import UserError
+from mnist_cli.imports import check_named, named_classes, packages_of
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
-from mnist_cli.runs.directory import Run, find_checkpoint
+from mnist_cli.runs.directory import Run, find_checkpoint, is_own, shown
 from mnist_cli.runs.settings import Settings, load_settings
 
 # Set for the processes that Lightning starts for DDP: they read the same options when the newest run may be another.
@@ -27,6 +29,7 @@ class Options:
         wanted: What `--ckpt_path` says, on the command line or in a file.
         root: Folder of the runs: --trainer.default_root_dir.
         recipe: Names of the files, without `.yaml`; of the config.yaml of a run, the run's own.
+        trust: Whether the user trusts a checkpoint from elsewhere.
     """
 
     files: list[Settings]
@@ -34,6 +37,7 @@ class Options:
     wanted: str | None
     root: Path
     recipe: str | None = None
+    trust: bool = False
 
 
 def sort_options(arguments: list[str]) -> Options:
@@ -44,6 +48,7 @@ def sort_options(arguments: list[str]) -> Options:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--trust", action="store_true")
     try:
         given, flags = parser.parse_known_args(arguments)
         parser.add_argument("--ckpt_path")
@@ -58,7 +63,8 @@ def sort_options(arguments: list[str]) -> Options:
         root = (settings.get("trainer") or {}).get("default_root_dir") or root
     wanted = {None: wanted, "null": None}.get(named.ckpt_path, named.ckpt_path)
     recipe = " + ".join(filter(None, map(_recipe, given.config))) or None
-    return Options(files, flags, None if wanted is None else str(wanted), Path(named.root or root or "."), recipe)
+    wanted = None if wanted is None else str(wanted)
+    return Options(files, flags, wanted, Path(named.root or root or "."), recipe, given.trust)
 
 
 def _recipe(file: str) -> str | None:
@@ -101,15 +107,23 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
     if announce or _VARIABLE not in os.environ:
         found = find_checkpoint(wanted, options.root, resume=command == "fit")
         os.environ[_VARIABLE] = str(found.absolute())
-    chosen = open_checkpoint(Path(os.environ[_VARIABLE]))
+    path = Path(os.environ[_VARIABLE])
+    chosen = open_checkpoint(path, trusted=options.trust or is_own(path, options.root))
     if announce:
         print(chosen.describe(), file=sys.stderr)
     return chosen
 
 
 def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | None) -> list[str]:
-    """The arguments for the parser: the run's settings, the user's files, then the flags, so that flags win."""
+    """The arguments for the parser: the run's settings, the user's files, then the flags, so that flags win.
+
+    Raises:
+        UserError: If a checkpoint from elsewhere names classes that would be imported, and neither the user does.
+    """
     layers = [chosen.settings(command)] if chosen else []
+    if chosen and not chosen.trusted:
+        named = classes_in_arguments(options.flags).union(*map(named_classes, options.files))
+        check_named(layers[0], f"--ckpt_path {shown(chosen.path)}", packages_of(named))
     arguments = [text for layer in (*layers, *options.files) for text in ("--config", yaml.safe_dump(layer))]
     path = ["--ckpt_path", str(chosen.path)] if chosen else []
     return [*arguments, *map(_full_path, options.flags), *path]

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mnist_cli.data.arrays import read_images
-from mnist_cli.data.pictures import PictureError, read_picture
+from mnist_cli.data.ink import PictureError
+from mnist_cli.data.pictures import read_picture
 from mnist_cli.errors import UserError
 
 # What is looked for in folders; a file that is named itself may be called anything.

@@ -1,31 +1,20 @@
-"""From a picture of any kind to ink: what is paper, what is ink, and which ink is the digit."""
+"""From a picture of any kind, in a file or in memory, to colours and to ink."""
 
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mnist_cli.errors import UserError
+from mnist_cli.data.ink import PictureError, find_ink
 
 _LONGEST = 512  # pixels; larger pictures are reduced first
-_LEAST_CONTRAST = 0.06  # of the whole range of brightness; less is paper without a digit
-_SPECK = 0.03  # share of the digit's ink below which a piece is a speck
-_DIGIT_SIDE = 20  # pixels of a digit in MNIST, in which the width of a pen is measured
-_THIN, _PEN = 1.5, 2.5  # pixels at that size: thinner strokes are thickened to a pen's
-
-
-class PictureError(UserError):
-    """A picture that cannot be read, and why."""
 
 
 def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     """Find the ink of the one digit on a picture.
 
-    The paper is what most of the border shows, and ink is what differs from it, so dark ink on light paper and light
-    ink on dark paper are read alike. A smooth change of the paper's brightness (a shadow) is taken away. Pieces that
-    touch the border beside the digit, and specks, are dropped. Strokes much thinner than a pen's are thickened.
+    Dark ink on light paper and light ink on dark paper are read alike; `find_ink` tells how.
 
     Args:
         source: A file, a PIL image, or an array of shape (H, W), (H, W, 3) or (H, W, 4): whole numbers in 0..255,
@@ -37,10 +26,7 @@ def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     Raises:
         PictureError: If the file cannot be read, or there is no digit on it.
     """
-    colours = _reduce(_to_colours(source))
-    ink = _lift_paper(colours)
-    ink = _keep_digit(ink)
-    return np.ascontiguousarray(_thicken(ink), dtype=np.float32)
+    return find_ink(_reduce(_to_colours(source)))
 
 
 def _to_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
@@ -112,119 +98,3 @@ def _reduce(colours: np.ndarray) -> np.ndarray:
     blocks = colours[: height * factor, : width * factor].reshape(height, factor, width, factor, -1)
     averaged: np.ndarray = blocks.mean((1, 3))
     return averaged
-
-
-def _lift_paper(colours: np.ndarray) -> np.ndarray:
-    """From colours to ink in [0, 1], shape (H, W): the difference from the paper, along the direction of the ink's."""
-    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
-    difference = colours - np.median(border, 0)
-    strength = (difference**2).sum(2)
-    if strength.max() < _LEAST_CONTRAST**2:
-        raise PictureError("there is nothing on it but one colour.")
-    strongest = strength >= 0.5 * strength.max()
-    direction = difference[strongest].mean(0)
-    direction /= max(float(np.linalg.norm(direction)), 1e-6)
-    amount = difference @ direction / np.sqrt(len(direction))  # 1 from black to white
-    surface = _paper_surface(amount)
-    amount = amount - surface
-    light = -float(np.median(border, 0) @ direction) / np.sqrt(
-        len(direction)
-    )  # of the paper; below 0 if ink is lighter
-    if light > 0:  # dark ink darkens paper in shadow by less, in proportion to its light
-        amount = amount * light / np.maximum(light - surface, 0.25 * light)
-    threshold = _otsu(amount)
-    marks = amount[amount > threshold]
-    if not marks.size or (full := float(np.percentile(marks, 98))) < _LEAST_CONTRAST:
-        raise PictureError("there is nothing on it but one colour.")
-    paper = amount[amount <= threshold]
-    noise = 1.4826 * float(np.median(np.abs(paper - np.median(paper)))) if paper.size else 0.0
-    if full > 0.9 and noise == 0:  # already as clear as ink can be; MNIST's own images are
-        full = 1.0
-    floor = min(3 * noise, 0.5 * full)
-    ink: np.ndarray = np.clip((amount - floor) / (full - floor), 0, 1)
-    return ink
-
-
-def _paper_surface(amount: np.ndarray) -> np.ndarray:
-    """The smooth brightness of the paper: a quadratic surface, fitted in three rounds to what is near it."""
-    height, width = amount.shape
-    if min(height, width) < 8:
-        return np.zeros_like(amount)
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1)
-    step = max(1, max(height, width) // 64)
-    few, values = terms[::step, ::step].reshape(-1, 6), amount[::step, ::step].ravel()
-    paper = values <= _otsu(values)
-    fit = np.zeros(6)
-    fit[0] = np.median(values[paper])
-    for _ in range(3):
-        rest = values - few @ fit
-        spread = 1.4826 * float(np.median(np.abs(rest[paper])))
-        paper &= np.abs(rest) <= max(2.5 * spread, 0.02)  # the soft edges of strokes are not paper
-        if spread == 0 or paper.sum() < 60:  # an even sheet, or too little of it to be seen
-            break
-        fit = np.linalg.lstsq(few[paper], values[paper], rcond=None)[0]
-    surface: np.ndarray = terms @ fit
-    return surface
-
-
-def _otsu(values: np.ndarray) -> float:
-    """The threshold that parts values into two groups with the least variance within them.
-
-    Source:
-        N. Otsu, A threshold selection method from gray-level histograms, 1979.
-    """
-    counts, edges = np.histogram(values, 128)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = counts.cumsum()
-    above = below[-1] - below
-    sums = (counts * centres).cumsum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1 + int(np.nan_to_num(between).argmax())])
-
-
-def _keep_digit(ink: np.ndarray) -> np.ndarray:
-    """Only the ink of the digit: without specks, and without what reaches in over the border."""
-    count, pieces = cv2.connectedComponents((ink > 0.3).astype(np.uint8), connectivity=8)
-    if count == 1:
-        raise PictureError("there is no digit on it.")
-    masses = np.bincount(pieces.ravel(), ink.ravel(), count)
-    masses[0] = 0
-    inside = np.ones(count, bool)
-    inside[np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])] = False
-    largest_inside = float((masses * inside).max())
-    main = int((masses * inside).argmax()) if largest_inside >= 0.25 * masses.max() else int(masses.argmax())
-    kept = inside & (masses >= _SPECK * masses[main])
-    kept[main], kept[0] = True, False
-    # The soft edges of a stroke lie below the threshold: a few pixels around what is kept belong to it.
-    mask = kept[pieces]
-    around = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & (mask | (pieces == 0))
-    digit: np.ndarray = np.where(around, ink, 0)
-    return digit
-
-
-def _thicken(ink: np.ndarray) -> np.ndarray:
-    """Give strokes that are much thinner than a pen's the width of a pen's, and full ink."""
-    rows, columns = (np.flatnonzero((ink > 0.3).any(axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    longest = max(bottom - top, right - left)
-    crop = np.pad(ink[top:bottom, left:right], 2).astype(np.float32)
-    zoom = 4 * _DIGIT_SIDE / longest
-    large = np.pad(cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), 8)
-    stroke = (large > 0.5).astype(np.uint8)
-    if not stroke.any():
-        return ink
-    # In a strip the mean distance to its edge is a quarter of its width.
-    width = (4 * float(_distances(stroke)[stroke > 0].mean()) - 2) / 4
-    if width >= _THIN:
-        return ink
-    grown = 4 * (_PEN - width) / 2
-    thick: np.ndarray = np.maximum(np.clip(grown + 0.5 - _distances(1 - stroke), 0, 1), large)
-    return thick
-
-
-def _distances(mask: np.ndarray) -> np.ndarray:
-    """How far each pixel of a mask is from the nearest pixel outside it."""
-    distances: np.ndarray = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distances

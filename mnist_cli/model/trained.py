@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_cli.errors import UserError
-
-# A checkpoint of unknown origin may name any class; only these packages are imported because it does.
-TRUSTED_PACKAGES = ("mnist_cli", "torch", "torchvision", "kornia")
+from mnist_cli.imports import NETWORKS, belongs_to, import_from_here, named_classes
 
 
 def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -41,7 +39,7 @@ class TrainedNetwork(nn.Module):
 
 
 def restore_network(
-    settings: Mapping[str, Any], weights: Mapping[str, Tensor], net: nn.Module | None = None
+    settings: Mapping[str, Any], weights: Mapping[str, Tensor], net: nn.Module | None = None, *, trust: bool = False
 ) -> TrainedNetwork:
     """Make the network of a run again, on the CPU, in float32, ready to read.
 
@@ -49,16 +47,21 @@ def restore_network(
         settings: The run's model settings; of them `net` alone is used: `{"class_path": ..., "init_args": {...}}`.
         weights: Its state_dict.
         net: The network itself, for one that the settings cannot describe or whose class is not trusted.
+        trust: Import classes of any package, and of the current folder.
 
     Raises:
-        UserError: If the class is not one of `TRUSTED_PACKAGES`, or the weights are those of another network.
+        UserError: If the class is not of a known package, or the weights are those of another network.
     """
     if net is None:
         if "net" not in settings:
             raise UserError(
                 "the checkpoint does not say what its network was made of; hand it over: load_reader(..., net=MyNet())."
             )
-        net = _make(settings["net"], "model.net")
+        if trust:
+            import_from_here(named_classes({"net": settings["net"]}))
+        net = _make(settings["net"], "model.net", trust=trust)
+        if not isinstance(net, nn.Module):
+            raise UserError(f"model.net: the checkpoint's settings describe no network, but '{str(net)[:80]}'.")
     network = TrainedNetwork(net)
     try:
         network.load_state_dict(weights)
@@ -70,31 +73,40 @@ def restore_network(
     return network.float().eval().requires_grad_(False)
 
 
-def _make(value: Any, name: str) -> Any:
+def _make(value: Any, name: str, *, trust: bool) -> Any:
     """The object that plain settings describe; settings inside its arguments are made too."""
     if isinstance(value, list):
-        return [_make(part, name) for part in value]
+        return [_make(part, name, trust=trust) for part in value]
     if not (isinstance(value, dict) and "class_path" in value):
         return value
-    made = _trusted_class(str(value["class_path"]), name)
-    arguments = {key: _make(part, f"{name}.{key}") for key, part in (value.get("init_args") or {}).items()}
+    given = value.get("init_args") or {}
+    if not isinstance(given, dict):
+        raise UserError(f"{name}: the checkpoint's init_args are no settings, but '{str(given)[:80]}'.")
+    made = _find_class(str(value["class_path"]), name, trust=trust)
+    arguments = {str(key): _make(part, f"{name}.{key}", trust=trust) for key, part in given.items()}
     try:
         return made(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{name}: {made.__name__} cannot be made from the checkpoint's settings ({error}).") from error
-
-
-def _trusted_class(path: str, name: str) -> type[nn.Module]:
-    module, _, wanted = path.rpartition(".")
-    if module.partition(".")[0] not in TRUSTED_PACKAGES:
+    except Exception as error:  # a network of any origin may raise anything
+        problem = " ".join(str(error).split())
         raise UserError(
-            f"{name}: the checkpoint names {path}, a class from outside {', '.join(TRUSTED_PACKAGES)}, which is not "
-            "imported unasked; from Python hand the network over: load_reader(..., net=MyNet())."
+            f"{name}: {made.__name__} cannot be made from the checkpoint's settings ({problem})."
+        ) from error
+
+
+def _find_class(path: str, name: str, *, trust: bool) -> type[nn.Module]:
+    """The class of a module; nothing is imported or called that is not one of a known package."""
+    module, _, wanted = path.rpartition(".")
+    if not (trust or belongs_to(path, NETWORKS)):
+        raise UserError(
+            f"{name}: the checkpoint names {path}, a class from outside {', '.join(NETWORKS)}, "
+            "which is not imported unasked because that runs its code; if you know where the file comes from, "
+            "add --trust, or from Python hand the network over: load_reader(..., net=MyNet())."
         )
     try:
         made = getattr(import_module(module), wanted, None)
-    except ImportError:
+    except (ImportError, ValueError):
         made = None
-    if not (isinstance(made, type) and issubclass(made, nn.Module)):
+    defined = f"{getattr(made, '__module__', None)}.{getattr(made, '__qualname__', None)}"
+    if not (isinstance(made, type) and issubclass(made, nn.Module) and (trust or belongs_to(defined, NETWORKS))):
         raise UserError(f"{name}: the checkpoint names {path}, which is no torch.nn.Module; was it made elsewhere?")
     return made

@@ -9,7 +9,7 @@ import torch
 
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import Run, run_of, shown
-from mnist_cli.runs.settings import Settings, modernize
+from mnist_cli.runs.settings import Settings, modernize, without_places
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,12 @@ class ChosenCheckpoint:
     Attributes:
         path: The file, absolute.
         content: All that is in it, the names of its settings being those of today.
+        trusted: Whether it is the user's own; the settings of another may name no places.
     """
 
     path: Path
     content: dict[str, Any]
+    trusted: bool = False
 
     @property
     def run(self) -> Run | None:
@@ -39,12 +41,18 @@ class ChosenCheckpoint:
         """What the options of a command are by default: the run's, of a fit all of them."""
         run = self.run.settings() if self.run else {}
         if command == "fit" and run:
-            return run
-        data = {**self.content["datamodule_hyper_parameters"], "images": None}
-        settings: Settings = {"model": self.content["hyper_parameters"], "data": data}
+            return run if self.trusted else without_places(run)
+        settings = self.network_settings()
+        settings["data"]["images"] = None
         if precision := (run.get("trainer") or {}).get("precision"):  # in another one the figures would differ slightly
             settings["trainer"] = {"precision": precision}
         return settings
+
+    def network_settings(self) -> Settings:
+        """Those of model and data."""
+        content = self.content
+        settings = {"model": content["hyper_parameters"], "data": dict(content["datamodule_hyper_parameters"])}
+        return settings if self.trusted else without_places(settings)
 
     def check_going_on(self, max_epochs: int) -> None:
         """See that a fit of so many epochs has something left to do, and a schedule for it.
@@ -85,8 +93,12 @@ class ChosenCheckpoint:
         return f"Checkpoint {shown(self.path)} ({place}{epoch}{best})"
 
 
-def open_checkpoint(path: Path) -> ChosenCheckpoint:
+def open_checkpoint(path: Path, *, trusted: bool = False) -> ChosenCheckpoint:
     """Load a checkpoint of this program without running anything that may be in it.
+
+    Args:
+        path: The file.
+        trusted: Whether it is the user's own.
 
     Raises:
         UserError: If the file is something else.
@@ -105,4 +117,4 @@ def open_checkpoint(path: Path) -> ChosenCheckpoint:
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):  # without a data module the latter are not there
         settings = content.get(name, {})
         content[name] = modernize({key: value for key, value in settings.items() if key != "_instantiator"})
-    return ChosenCheckpoint(path.absolute(), content)
+    return ChosenCheckpoint(path.absolute(), content, trusted)

@@ -13,6 +13,7 @@ lightning_logs/version_7/
 """
 
 import difflib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -210,6 +211,11 @@ def run_of(checkpoint: Path) -> Run | None:
     folder = checkpoint.absolute().parent
     run = Run(folder.parent)
     return run if folder == run.checkpoints else None
+
+
+def is_own(checkpoint: Path, root: Path) -> bool:
+    """Whether a checkpoint lies in a run of this folder; elsewhere it may be a stranger's."""
+    return Path(os.path.abspath(checkpoint)).is_relative_to(os.path.abspath(root / RUNS))  # noqa: PTH100  without ..
 
 
 def _numbers(logs: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """Settings as YAML: read without running or multiplying anything, with the names of today, and compared."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ Settings = dict[str, Any]
 
 # Where the classes were before version 0.2: the names stand in checkpoints and in the config.yaml of older runs.
 _OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
+_PLACE = re.compile(r"(?:dir|(?<!class_)path)$")  # data_dir, default_root_dir, dirpath, save_dir, ckpt_path
 # Arguments of the callback `checkpoint` that are gone, with the values that they had in every run without a wish.
 _OLD_ARGUMENTS = (("dirpath", None), ("filename", "best"))
 _OLD_LOGGER = "mnist_cli.EpochCSVLogger"  # its work is done by the run's history now
@@ -84,6 +86,23 @@ def _rename(value: Any) -> Any:
     if value == "ReduceLROnPlateau":  # torch has one too; Lightning's knows which metric to watch
         return "lightning.pytorch.cli.ReduceLROnPlateau"
     return _OLD_PATH.sub(r"mnist_cli.\1", value) if isinstance(value, str) else value
+
+
+def without_places(settings: Settings) -> Settings:
+    """Settings of unknown origin without the places that would be written to.
+
+    The folder of the data stays if the data set is there already, for then nothing is written.
+    """
+    data = settings.get("data", {})
+    prepared = Path(str(data.get("data_dir")), str(data.get("dataset"))).is_dir()
+    kept: Settings = _drop_places(settings)
+    return {**kept, "data": {**kept["data"], "data_dir": data["data_dir"]}} if prepared else kept
+
+
+def _drop_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_places(part) for key, part in value.items() if not _PLACE.search(str(key))}
+    return [_drop_places(part) for part in value] if isinstance(value, list) else value
 
 
 def flatten(settings: Settings) -> dict[str, Any]:

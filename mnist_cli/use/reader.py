@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from mnist_cli.errors import UserError
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.trained import TrainedNetwork, restore_network
 from mnist_cli.runs.checkpoints import open_checkpoint
-from mnist_cli.runs.directory import find_checkpoint, shown
-from mnist_cli.runs.settings import Settings, modernize
+from mnist_cli.runs.directory import find_checkpoint, is_own, shown
+from mnist_cli.runs.settings import Settings, modernize, without_places
 from mnist_cli.use.hub import is_hub_folder, read_hub_folder
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -101,27 +101,30 @@ class Reader:
         return [Reading(int(row.argmax()), float(row.max()), row, image) for row, image in zip(rows, seen, strict=True)]
 
 
-def load_reader(source: str | Path = "best", *, root: str | Path = ".", net: nn.Module | None = None) -> Reader:
+def load_reader(
+    source: str | Path = "best", *, root: str | Path = ".", net: nn.Module | None = None, trust: bool = False
+) -> Reader:
     """Load a trained network to read pictures with.
 
     Args:
         source: `best` or `last` (of the newest run that has a checkpoint), a run directory, a checkpoint file, or a
             folder that `mnist export --format hub` wrote.
         root: Folder that holds `lightning_logs`.
-        net: The network that the run was trained with; only needed if its class is your own.
+        net: The network that the run was trained with, where its settings do not say how it was made.
+        trust: Import what the source names, also from other packages than mnist_cli, torch, torchvision and kornia, or
+            from the current folder: that runs its code. For runs below `root` it is not needed.
 
     Raises:
         UserError: If there is no such checkpoint, or it names a class that is not imported unasked.
     """
     if is_hub_folder(Path(source)):
         weights, config = read_hub_folder(Path(source))
-        return _make_reader(modernize(config), weights, Path(source), net)
-    chosen = open_checkpoint(find_checkpoint(str(source), Path(root)))
-    data: dict[str, Any] = chosen.content["datamodule_hyper_parameters"]
-    settings = {"model": chosen.content["hyper_parameters"], "data": data}
-    return _make_reader(settings, chosen.content["state_dict"], shown(chosen.path), net)
-
-
-def _make_reader(settings: Settings, weights: dict[str, Tensor], source: Path, net: nn.Module | None) -> Reader:
-    network = restore_network(settings["model"], weights, net)
-    return Reader(network, {"model": settings["model"], "data": settings.get("data") or {}}, source)
+        config = modernize(config)
+        network = restore_network(config["model"], weights, net, trust=trust)
+        return Reader(network, config if trust else without_places(config), Path(source))
+    path = find_checkpoint(str(source), Path(root))
+    chosen = open_checkpoint(path, trusted=trust or is_own(path, Path(root)))
+    network = restore_network(
+        chosen.content["hyper_parameters"], chosen.content["state_dict"], net, trust=chosen.trusted
+    )
+    return Reader(network, chosen.network_settings(), shown(chosen.path))

@@ -23,7 +23,7 @@ def test_flags_win_over_files():
 def test_options_are_not_abbreviated(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     assert mnist("fit", "--data.batch", "3") == 2
-    assert "there is no option --data.batch; did you mean --data.batch_size?" in capfd.readouterr().err
+    assert "there is no option --data.batch; did you mean --data.batch_size" in capfd.readouterr().err
 
 
 def test_a_mistake_is_an_exception_that_names_the_option(tmp_path, monkeypatch):

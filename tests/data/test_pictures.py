@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_cli.data.pictures import PictureError, read_picture
+from mnist_cli.data.ink import PictureError
+from mnist_cli.data.pictures import read_picture
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,10 @@ def test_weights_in_half_precision_are_read_in_32_bits():
     [
         ("os.path.join", "not imported unasked"),
         ("my_package.MyNet", "load_reader(..., net=MyNet())"),
-        ("torch.hub.load", "is no torch.nn.Module"),
+        ("torch.hub.load", "not imported unasked"),
         ("torch.nn.Nothing", "is no torch.nn.Module"),
-        ("torch.nowhere.Linear", "is no torch.nn.Module"),
+        ("torch.nn.nowhere.Linear", "is no torch.nn.Module"),
+        ("torchvision.models.resnet18", "is no torch.nn.Module"),
         ("mnist_cli_evil.Net", "not imported unasked"),
         ("MLP", "not imported unasked"),
     ],

@@ -10,7 +10,7 @@ from helpers import ROOT, RUN
 from PIL import Image
 
 from mnist_cli import DigitModule, load_reader
-from mnist_cli.data.pictures import PictureError
+from mnist_cli.data.ink import PictureError
 from mnist_cli.errors import UserError
 from mnist_cli.model.networks import MLP
 from mnist_cli.use import reader as reading_module

@@ -1,0 +1,265 @@
+"""Checkpoints and settings of a stranger: nothing in them runs, is fetched or is written, and a sentence says why.
+
+Each test holds an attack that worked, or the honest use beside it that has to keep working.
+"""
+
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers import QUICK, RUN
+
+from mnist_cli import load_reader
+from mnist_cli.errors import UserError
+
+PWN = "open('pwned', 'w').close()\n"
+# A function of torch that compiles the text that it is given; its annotation says that it returns a Module.
+CALL = {
+    "class_path": "torch.fx.graph_module.reduce_graph_module",
+    "init_args": {"body": {"_code": "forward=lambda self:None"}, "import_block": PWN},
+}
+OWN_NET = """
+from torch import nn
+open('imported', 'w').close()
+class MyNet(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, 10))
+def make_net() -> nn.Module:
+    return MyNet()
+"""
+COMMANDS = ["test", "fit", "export"]  # validate and predict take the same path as test
+
+
+def stranger(name="stranger.ckpt", **changes):
+    """A checkpoint that lies alone, with other settings in a group of them."""
+    content = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+    for group, settings in changes.items():
+        content[group] |= settings
+    torch.save(content, name)
+    return name
+
+
+def refuse(mnist, capfd, command, *options, says):
+    """The command ends with status 2 and one line, which says so, and the attack has left nothing."""
+    more = {"fit": ["--trainer.max_epochs=3", *QUICK[2:]], "export": ["--output", "out.onnx"]}.get(command, [])
+    assert mnist(command, *options, *more) == 2
+    error = capfd.readouterr().err
+    assert says in error
+    line = error.splitlines()[-1]
+    assert line.startswith("mnist: error: ")
+    assert "Traceback" not in error
+    assert not Path("pwned").exists()
+    assert not Path("imported").exists()
+    return line
+
+
+@pytest.fixture
+def no_data_dir(monkeypatch):
+    """The command as it is typed, without the tests' own --data.data_dir."""
+    from mnist_cli.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["mnist"])
+    return lambda *args: main(list(args))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_function_that_a_checkpoint_names_as_its_network_is_not_called(workplace, no_data_dir, capfd, command):
+    file = stranger(hyper_parameters={"net": CALL})
+    refuse(no_data_dir, capfd, command, "--ckpt_path", file, says="reduce_graph_module")
+
+
+def test_a_function_is_not_called_where_the_checkpoint_is_trusted_either(workplace, mnist, capfd):
+    file = stranger(hyper_parameters={"net": CALL})
+    refuse(mnist, capfd, "test", "--trust", "--ckpt_path", file, says="functions of libraries are not called")
+    with pytest.raises(UserError, match=r"no torch\.nn\.Module"):
+        load_reader(file, trust=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data": {"augment": [CALL]}},
+        {"model": {"net": CALL}},
+        {"model": {"net": {"class_path": "torch.nn.TransformerEncoder", "init_args": {"encoder_layer": CALL}}}},
+        {"model": {"optimizer": CALL}},
+        {
+            "model": {
+                "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": CALL}}
+            }
+        },
+        {"trainer": {"callbacks": [CALL]}},
+        {"trainer": {"logger": [CALL]}},
+        {"trainer": {"plugins": [CALL]}},
+        {"trainer": {"profiler": CALL}},
+        {"early_stopping": CALL},
+        {"trainer": {"callbacks": [{"class_path": "LambdaCallback", "init_args": {"on_fit_start": CALL}}]}},
+        {"trainer": {"callbacks": [{"class_path": "Timer", "init_args": {"duration": CALL}}]}},
+    ],
+)
+def test_a_function_is_not_called_wherever_settings_name_it(workplace, mnist, capfd, settings):
+    Path("mine.yaml").write_text(yaml.safe_dump(settings))
+    refuse(mnist, capfd, "fit", "--config", "mine.yaml", says="")
+
+
+def test_a_function_is_not_called_because_a_run_from_elsewhere_names_it(workplace, mnist, capfd):
+    Path("theirs").mkdir()
+    run = Path("lightning_logs").rename("theirs/lightning_logs") / "version_0"
+    whole = yaml.safe_load((run / "config.yaml").read_text())
+    whole["trainer"]["callbacks"] = [CALL]
+    (run / "config.yaml").write_text(yaml.safe_dump(whole))
+    refuse(mnist, capfd, "fit", "--ckpt_path", str(run), says="it names torch.fx.graph_module.reduce_graph_module")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_module_in_the_current_folder_is_not_imported_because_a_checkpoint_names_it(
+    workplace, no_data_dir, capfd, command
+):
+    Path("evil_net.py").write_text(OWN_NET)
+    for net in ({"class_path": "evil_net.MyNet"}, "evil_net.MyNet", {"class_path": "evil_net.make_net"}):
+        file = stranger(hyper_parameters={"net": net})
+        line = refuse(
+            no_data_dir, capfd, command, "--ckpt_path", file, says="evil_net.m" if "make" in str(net) else "MyNet"
+        )
+        assert "add --trust" in line or isinstance(net, str)
+
+
+def test_a_module_that_a_checkpoint_names_inside_of_arguments_is_not_imported(workplace, mnist, capfd):
+    Path("evil_net.py").write_text(OWN_NET)
+    inner = {"class_path": "torch.nn.TransformerEncoder", "init_args": {"encoder_layer": "evil_net.MyNet"}}
+    for group, settings in [
+        ("hyper_parameters", {"net": inner}),
+        ("hyper_parameters", {"optimizer": {"class_path": "evil_net.MyNet"}}),
+        ("datamodule_hyper_parameters", {"augment": [{"class_path": "evil_net.MyNet"}]}),
+    ]:
+        file = stranger(**{group: settings})
+        refuse(mnist, capfd, "test", "--ckpt_path", file, says="it names evil_net.MyNet")
+
+
+@pytest.fixture
+def own_run(tmp_path, monkeypatch, mnist):
+    """A run of a network from the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("own_net.py").write_text(OWN_NET)
+    yield mnist("fit", "--model.net", "own_net.MyNet", *QUICK, "--test_after_fit=false", "--figures=null")
+    sys.modules.pop("own_net", None)
+
+
+def test_a_network_of_ones_own_is_found_again_in_its_run_and_needs_trust_elsewhere(own_run, mnist, capfd):
+    assert own_run == 0
+    before = list(sys.path)
+    test = ["test", "--figures=null", "--trainer.limit_test_batches=1"]
+    assert mnist(*test, "--ckpt_path", "best") == 0
+    assert load_reader("best").title.startswith("MyNet")
+    Path("alone.ckpt").write_bytes((RUN / "checkpoints/best.ckpt").read_bytes())
+    sys.modules.pop("own_net", None)
+    Path("imported").unlink()
+    line = refuse(mnist, capfd, *test, "--ckpt_path", "alone.ckpt", says="it names own_net.MyNet")
+    assert line.endswith("add --trust.")
+    assert mnist(*test, "--ckpt_path", "alone.ckpt", "--trust") == 0
+    assert mnist(*test, "--ckpt_path", "alone.ckpt", "--model.net", "own_net.MyNet") == 0
+    with pytest.raises(UserError, match="own_net"):
+        load_reader("alone.ckpt")
+    assert load_reader("alone.ckpt", trust=True).title.startswith("MyNet")
+    assert sys.path == before
+
+
+def test_a_function_of_ones_own_that_makes_a_network_is_called(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    Path("makers.py").write_text(OWN_NET)
+    Path("mine.yaml").write_text("model: {net: {class_path: makers.make_net}}")
+    options = ["--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false"]
+    assert mnist("fit", "--config", "mine.yaml", *options) == 0
+    assert Path("imported").exists()
+
+
+@pytest.fixture
+def web():
+    """A server that counts what is fetched from it."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = b"class_path: mnist_cli.MLP\n"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/net.yaml", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_nothing_is_fetched_because_settings_name_an_address(workplace, mnist, capfd, web):
+    address, asked = web
+    file = stranger(hyper_parameters={"net": address})
+    refuse(mnist, capfd, "test", "--ckpt_path", file, says=address)
+    Path("mine.yaml").write_text(yaml.safe_dump({"model": {"net": address}}))
+    refuse(mnist, capfd, "fit", "--config", "mine.yaml", says=address)
+    refuse(mnist, capfd, "fit", "--model.net", address, says=address)
+    refuse(mnist, capfd, "fit", "--config", address, says=address)
+    assert asked == []
+
+
+def test_a_checkpoint_does_not_say_where_data_are_written(workplace, no_data_dir, monkeypatch, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    file = stranger(datamodule_hyper_parameters={"data_dir": str(elsewhere)})
+    options = ["--figures=null", "--trainer.limit_test_batches=1", "--trainer.enable_progress_bar=false"]
+    assert no_data_dir("test", "--ckpt_path", file, *options) == 0
+    assert not elsewhere.exists()
+    assert Path("data/MNIST/raw").is_dir()
+    assert "data_dir" not in load_reader(file).settings["data"]
+
+
+def test_data_that_are_there_are_read_from_where_a_checkpoint_says(workplace, no_data_dir, data_dir):
+    Path("alone.ckpt").write_bytes((RUN / "checkpoints/best.ckpt").read_bytes())
+    options = ["--figures=null", "--trainer.limit_test_batches=1", "--trainer.enable_progress_bar=false"]
+    assert no_data_dir("test", "--ckpt_path", "alone.ckpt", *options) == 0
+    assert load_reader("alone.ckpt").settings["data"]["data_dir"] == data_dir
+    assert not Path("data").exists()
+
+
+def test_a_run_from_elsewhere_does_not_say_where_anything_is_written(workplace, mnist, tmp_path):
+    Path("theirs").mkdir()
+    run = Path("lightning_logs").rename("theirs/lightning_logs") / "version_0"
+    whole = yaml.safe_load((run / "config.yaml").read_text())
+    whole["trainer"]["default_root_dir"] = str(tmp_path / "a")
+    whole["trainer"]["logger"]["init_args"]["save_dir"] = str(tmp_path / "b")
+    for name in ("figures", "evaluation"):
+        whole[name]["init_args"]["dirpath"] = str(tmp_path / "c")
+    (run / "config.yaml").write_text(yaml.safe_dump(whole))
+    assert mnist("fit", "--ckpt_path", str(run), *QUICK[2:], "--trainer.max_epochs=3") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lightning_logs", "theirs"]
+
+
+# Modules that the libraries look for, or that Python has itself.
+SHADOWS = {
+    "mnist": ("json", "dill", "pynvml", "torchcomms", "yaml", "difflib", "random", "triton"),
+    "-m mnist_cli": ("dill", "pynvml", "torchcomms"),  # what Python itself loads before is out of our hands
+}
+
+
+@pytest.mark.parametrize("start", SHADOWS)
+def test_files_in_the_current_folder_replace_no_module(workplace, data_dir, start):
+    for name in SHADOWS[start]:
+        Path(f"{name}.py").write_text(f"open('pwned', 'a').write('{name} ')\n")
+    for name in ("regex", "tabulate"):
+        Path(name).mkdir()
+    options = ["--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false", "--data.data_dir", data_dir]
+    script = [str(Path(sys.executable).parent / "mnist")] if start == "mnist" else start.split()
+    done = subprocess.run([sys.executable, *script, "fit", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not Path("pwned").exists(), Path("pwned").read_text()
