@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from mnist_cli.command.process import tune
 from mnist_cli.data.sources import prepare_digits, read_digits
+from mnist_cli.data.statistics import pixel_statistics
 
 Recipe = dict[str, Any]
 
@@ -236,6 +237,8 @@ def main() -> None:
         found = one_epoch(args.data_dir, args.device, args.seed)
     else:
         recipe = yaml.safe_load(Path(args.recipe).read_text()) | {"seed_everything": args.seed}
+        numbers = dict(zip(("mean", "std"), pixel_statistics("MNIST", args.data_dir), strict=True))
+        recipe["model"] |= {name: value for name, value in numbers.items() if recipe["model"][name] is None}
         found = (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 

@@ -14,19 +14,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.checks import check_settings
+from mnist_cli.command.data_settings import drop_validation, follow_data
 from mnist_cli.command.help import answer_help
 from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
-from mnist_cli.command.parts import (
-    OPTIONS,
-    PARTS,
-    default_settings,
-    drop_validation,
-    keep_used,
-    place_loggers,
-    set_places,
-)
+from mnist_cli.command.parts import OPTIONS, PARTS, default_settings, keep_used, place_loggers, set_places
 from mnist_cli.command.recording import begin_run, leave_run
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
@@ -115,8 +108,10 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config, parser = self.config[self.command], self._parser(self.command)
         check_settings(config, self.command)
-        if self.chosen and self.command == "fit":
-            self.chosen.check_going_on(config.trainer.max_epochs or -1)
+        if self.command == "fit":
+            if self.chosen:
+                self.chosen.check_going_on(config.trainer.max_epochs or -1)
+            follow_data(config)
         complete = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
         config = self.config[self.command]

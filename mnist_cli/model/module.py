@@ -40,8 +40,9 @@ class DigitModule(pl.LightningModule):
         optimizer: Any torch optimizer.
         lr_scheduler: Any torch scheduler. With total_steps left out, or T_max or total_iters 0, it spans the whole run.
         lr_scheduler_interval: When the scheduler steps; OneCycleLR always steps after each batch.
-        mean: Mean of the pixels, in [0, 1]; subtracted before the network.
-        std: Standard deviation of the pixels; divided by after that.
+        mean: Mean of the pixels, in [0, 1], subtracted before the network; by default that of the data set's training
+            images, and without one MNIST's.
+        std: Standard deviation of the pixels, divided by after that; by default likewise.
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
         compile: Run the network through torch.compile: worth it for long runs on a GPU.
     """
@@ -56,8 +57,8 @@ class DigitModule(pl.LightningModule):
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=1e-3),
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
-        mean: ClosedUnitInterval = 0.1307,
-        std: PositiveFloat = 0.3081,
+        mean: ClosedUnitInterval | None = None,
+        std: PositiveFloat | None = None,
         label_smoothing: ClosedUnitInterval = 0.0,
         compile: bool = False,
     ) -> None:
@@ -76,8 +77,8 @@ class DigitModule(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         self.label_smoothing = label_smoothing
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("std", torch.tensor(std))
+        self.register_buffer("mean", torch.tensor(0.1307 if mean is None else mean))
+        self.register_buffer("std", torch.tensor(0.3081 if std is None else std))
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
         self._optimizer_settings: list[dict[str, Any]] = []
         self._lr = float("nan")  # of the last step; at the end of an epoch the scheduler has set the next one

@@ -1,5 +1,6 @@
 """Digits from every source, real MNIST first; each kind of damage is named."""
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision import datasets
 from torchvision.datasets import MNIST
 
 from mnist_cli.data import sources
@@ -65,32 +67,80 @@ def test_an_archive_with_other_digits_is_not_used(tmp_path, monkeypatch):
 
 def write_idx(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(sources._idx_bytes(array))
+    kind = {1: 0x08, 4: 0x0C}[array.itemsize]
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    content = bytes([0, 0, kind, array.ndim]) + sizes + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-@pytest.mark.parametrize("dataset", ["FashionMNIST", "KMNIST", "EMNIST"])
-def test_torchvision_sets_are_read_from_their_published_layout(tmp_path, test_digits, dataset):
+def write_set(folder: Path, dataset: str, images: np.ndarray, labels: np.ndarray, *, suffix: str = "") -> Path:
+    """Both splits of a data set, in its published layout, the same digits in each."""
+    stem = {"EMNIST": "emnist-digits-{}", "QMNIST": "qmnist-{}"}.get(dataset, "{}")
+    test = "test" if dataset in ("EMNIST", "QMNIST") else "t10k"
+    stored = images.transpose(0, 2, 1) if dataset == "EMNIST" else images
+    for split in ("train", test):
+        place = folder / dataset / "raw" / stem.format(split)
+        write_idx(place.with_name(f"{place.name}-images-idx3-ubyte{suffix}"), stored)
+        if dataset == "QMNIST":  # the class, and seven columns about the writer
+            table = np.column_stack([labels, *[np.full(len(labels), 70_000)] * 7])
+            write_idx(place.with_name(f"{place.name}-labels-idx2-int{suffix}"), table.astype(">i4"))
+        else:
+            write_idx(place.with_name(f"{place.name}-labels-idx1-ubyte{suffix}"), labels.astype(np.uint8))
+    return folder / dataset / "raw"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("dataset", ["FashionMNIST", "KMNIST", "QMNIST", "EMNIST"])
+def test_other_sets_are_read_as_they_are_published(tmp_path, test_digits, dataset, suffix):
     images, labels = (tensor[:50].numpy() for tensor in test_digits)
-    prefix = {"EMNIST": "emnist-digits-{}-{}"}.get(dataset, "{}-{}")
-    for split in ("train", "test"):
-        name = split if dataset == "EMNIST" else {"train": "train", "test": "t10k"}[split]
-        stored = images.transpose(0, 2, 1) if dataset == "EMNIST" else images
-        write_idx(tmp_path / dataset / "raw" / prefix.format(name, "images-idx3-ubyte"), stored)
-        write_idx(tmp_path / dataset / "raw" / prefix.format(name, "labels-idx1-ubyte"), labels.astype(np.uint8))
+    write_set(tmp_path, dataset, images, labels, suffix=suffix)
     prepare_digits(dataset, str(tmp_path))
     read, read_labels = read_digits(dataset, str(tmp_path), train=False)
     assert np.array_equal(read.numpy(), images)
     assert np.array_equal(read_labels.numpy(), labels)
+    assert read_labels.dtype == torch.int64
 
 
-def test_a_torchvision_set_that_is_cut_short_is_named(tmp_path, test_digits):
-    images, labels = (tensor[:50].numpy() for tensor in test_digits)
-    raw = tmp_path / "KMNIST" / "raw"
-    for name in ("train", "t10k"):
-        write_idx(raw / f"{name}-images-idx3-ubyte", images)
-        write_idx(raw / f"{name}-labels-idx1-ubyte", labels.astype(np.uint8))
+@pytest.mark.parametrize("dataset", ["KMNIST", "QMNIST", "EMNIST"])
+def test_they_are_read_as_torchvision_reads_them(tmp_path, test_digits, dataset):
+    write_set(tmp_path, dataset, *(tensor[:50].numpy() for tensor in test_digits))
+    options = {"EMNIST": {"split": "digits"}}.get(dataset, {})
+    theirs = getattr(datasets, dataset)(tmp_path, train=True, **options)
+    images, labels = read_digits(dataset, str(tmp_path), train=True)
+    assert torch.equal(images, theirs.data.transpose(1, 2) if dataset == "EMNIST" else theirs.data)
+    assert torch.equal(labels, theirs.targets[:, 0] if dataset == "QMNIST" else theirs.targets)
+
+
+def test_gzipped_mnist_is_the_published_one(data_dir, tmp_path, test_digits):
+    for path in (Path(data_dir) / "MNIST/raw").iterdir():
+        place = tmp_path / "MNIST/raw" / f"{path.name}.gz"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(gzip.compress(path.read_bytes(), 1))
+    prepare_digits("MNIST", str(tmp_path))
+    assert {path.suffix for path in (tmp_path / "MNIST/raw").iterdir()} == {".gz"}
+    assert torch.equal(read_digits("MNIST", str(tmp_path), train=False)[0], test_digits[0])
+
+
+@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").exists(), reason="needs dataset-fashion-mnist")
+def test_the_real_clothes_of_debians_package_are_read_where_they_lie(tmp_path):
+    prepare_digits("FashionMNIST", str(tmp_path))
+    images, labels = read_digits("FashionMNIST", str(tmp_path), train=True)
+    assert images.shape == (60_000, 28, 28)
+    assert labels.bincount().tolist() == [6000] * 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_that_is_cut_short_is_named(tmp_path, test_digits):
+    raw = write_set(tmp_path, "KMNIST", *(tensor[:50].numpy() for tensor in test_digits))
     (raw / "t10k-images-idx3-ubyte").write_bytes((raw / "t10k-images-idx3-ubyte").read_bytes()[:100])
-    with pytest.raises(UserError, match=r"KMNIST cannot be read from .* delete that folder"):
+    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte has 100 bytes where its header says 39,216"):
+        read_digits("KMNIST", str(tmp_path), train=False)
+
+
+@pytest.mark.parametrize("labels", [np.full(50, 11, np.uint8), np.zeros(49, np.uint8)])
+def test_labels_that_do_not_belong_to_the_images_are_refused(tmp_path, test_digits, labels):
+    write_set(tmp_path, "KMNIST", test_digits[0][:50].numpy(), labels)
+    with pytest.raises(UserError, match=r"do not hold 28 x 28 images with a label of 0..9 each"):
         read_digits("KMNIST", str(tmp_path), train=False)
 
 

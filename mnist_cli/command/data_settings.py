@@ -1,0 +1,36 @@
+"""What the settings of the data mean for those of a fit: how pixels are scaled, and what goes without validation."""
+
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_only
+
+from mnist_cli.data.statistics import pixel_statistics
+
+
+def follow_data(config: Namespace) -> None:
+    """Put mean and deviation of the training images into the settings where the user gives none.
+
+    So config.yaml and the checkpoints have the numbers that were used.
+
+    Raises:
+        UserError: If the data cannot be read.
+    """
+    model = config.model
+    if model.mean is None or model.std is None:
+        mean, std = pixel_statistics(config.data.dataset, config.data.data_dir)
+        model.mean = mean if model.mean is None else model.mean
+        model.std = std if model.std is None else model.std
+
+
+def drop_validation(config: Namespace) -> None:
+    """For a fit without validation there is nothing to stop by or to choose by: leave out what would, and say so."""
+    options = {"data.val_size": config.data.val_size, "trainer.limit_val_batches": config.trainer.limit_val_batches}
+    off = next((name for name, value in options.items() if value == 0), None)
+    if off is None:
+        return
+    says = {"early_stopping": "no early stopping", "checkpoint": "the last checkpoint counts"}
+    dropped = [name for name in says if str(getattr(config[name], "monitor", "")).startswith("val/")]
+    config.trainer.limit_val_batches = 0
+    for name in dropped:
+        config[name] = None
+    if dropped:
+        rank_zero_only(print)(f"No validation ({off} 0): {', and '.join(says[name] for name in dropped)}.")

@@ -1,0 +1,62 @@
+"""IDX files, the form in which MNIST and its like are published; read as they are or gzipped."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_cli.errors import UserError
+
+# The third byte of the header: what the numbers are. They are big-endian.
+_TYPES: dict[int, "np.dtype[Any]"] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+
+
+def find_idx(name: str, folders: Sequence[Path]) -> Path | None:
+    """The file of that name, or its gzipped form, in the first folder that has one."""
+    paths = (folder / form for folder in folders for form in (name, f"{name}.gz"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_content(path: Path) -> bytes:
+    """What is in a file, unpacked if it is gzipped.
+
+    Raises:
+        UserError: If it is damaged.
+    """
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, and put a whole file there.") from error
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Read one file.
+
+    Returns:
+        uint8 or int32, of the shape that the header says.
+
+    Raises:
+        UserError: If it is no IDX file, or only a part of one.
+
+    Source:
+        The MNIST home page (LeCun, Cortes, Burges), "File formats for the MNIST database".
+    """
+    content = read_content(path)
+    kind = _TYPES.get(content[2]) if len(content) > 4 and content[:2] == b"\0\0" else None
+    start = 4 + 4 * content[3] if kind else 0
+    if kind is None or len(content) < start:
+        raise UserError(f"{path} is no IDX file; delete it, and put the published one there.")
+    shape = tuple(np.frombuffer(content, ">u4", count=content[3], offset=4).tolist())
+    wanted = start + kind.itemsize * int(np.prod(shape))
+    if len(content) != wanted:
+        raise UserError(
+            f"{path} has {len(content):,} bytes where its header says {wanted:,}; delete it, and put a whole one there."
+        )
+    array: np.ndarray = np.frombuffer(bytearray(content), kind, offset=start).reshape(shape)  # may be written to
+    return array.astype(kind.newbyteorder("="), copy=False)
