@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mnist_cli.data.datamodule import DigitDataModule as DigitDataModule
     from mnist_cli.data.sources import read_digits as read_digits
     from mnist_cli.errors import UserError as UserError
+    from mnist_cli.model.ensemble import Ensemble as Ensemble
     from mnist_cli.model.module import DigitModule as DigitModule
     from mnist_cli.model.networks import CNN as CNN
     from mnist_cli.model.networks import MLP as MLP
@@ -46,6 +47,7 @@ _MODULES = {
     "CNN": "model.networks",
     "MLP": "model.networks",
     "DigitModule": "model.module",
+    "Ensemble": "model.ensemble",
     "Run": "runs.directory",
     "RunCheckpoint": "training.run_checkpoint",
     "Evaluation": "report.writers",

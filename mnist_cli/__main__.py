@@ -16,10 +16,11 @@ SUBCOMMANDS = {
     "test": "evaluate a checkpoint on the test set",
     "predict": "read pictures: a CSV file of the answers, and a sheet of the least certain",
     "search": "try settings of fit, and train the best with fresh seeds",
+    "ensemble": "make one run of several, which averages their probabilities",
     "export": "write a network as ONNX files, or as a folder for the Hugging Face Hub",
     "demo": "serve a page to draw a digit on",
 }
-PLAIN = ("export", "demo")  # they need neither Trainer nor Lightning
+PLAIN = ("ensemble", "export", "demo")  # they need neither Trainer nor Lightning
 HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|RUN|FILE] [OPTION ...]
 
 Learn to read handwritten digits; a LightningCLI application.

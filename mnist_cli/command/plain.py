@@ -71,6 +71,25 @@ def export(arguments: Sequence[str]) -> int:
     return 0
 
 
+def ensemble(arguments: Sequence[str]) -> int:
+    """`mnist ensemble`: several runs become one that answers by the mean of their probabilities."""
+    parser = _Parser(
+        "mnist ensemble",
+        description="Make a run whose network averages the probabilities of others; nothing is trained.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("members", nargs="+", metavar="RUN", help="run directories or checkpoint files, at least two")
+    parser.add_argument(
+        "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"
+    )
+    args = parser.parse_args(arguments)
+    from mnist_cli.use.combine import combine
+
+    run = combine(args.members, Path(args.root)).path
+    print(f"Ensemble of {len(args.members)} networks; run {run}\nTest it: mnist test --ckpt_path {run}")
+    return 0
+
+
 def demo(arguments: Sequence[str]) -> int:
     """`mnist demo`: a page to draw on."""
     parser = _parser("demo", "Serve a page on which a digit can be drawn, and is read at the end of each stroke.")

@@ -18,11 +18,24 @@ def describe(net: nn.Module, **callables: Any) -> dict[str, Any]:
         for name, make in callables.items()
         if isinstance(make, partial) and not make.args
     }
-    arguments = vars(net).get("arguments")
-    if arguments is not None:
-        described["net"] = _class_path(type(net), arguments)
+    if (made_of := _describe_net(net)) is not None:
+        described["net"] = made_of
         described["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
     return described
+
+
+def _describe_net(net: nn.Module) -> dict[str, Any] | None:
+    """The class path of a network and its arguments, networks among them described likewise; None if one cannot be."""
+    arguments = vars(net).get("arguments")
+    if arguments is None:
+        return None
+    plain = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, list) and any(isinstance(one, nn.Module) for one in value):
+            plain[name] = [_describe_net(one) for one in value]
+            if None in plain[name]:
+                return None
+    return _class_path(type(net), plain)
 
 
 def _class_path(made: Any, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import ClosedUnitInterval, PositiveFloat
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -19,7 +19,7 @@ from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
-from mnist_cli.model.trained import scale
+from mnist_cli.model.trained import answer
 from mnist_cli.model.trials import try_last_batch, try_network, try_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -44,6 +44,8 @@ class DigitModule(pl.LightningModule):
             images, and without one MNIST's.
         std: Standard deviation of the pixels, divided by after that; by default likewise.
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
+        tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and for it moved
+            by this many pixels up, down, left and right, at five times the work; in training it has no effect.
         compile: Run the network through torch.compile: worth it for long runs on a GPU.
     """
 
@@ -60,6 +62,7 @@ class DigitModule(pl.LightningModule):
         mean: ClosedUnitInterval | None = None,
         std: PositiveFloat | None = None,
         label_smoothing: ClosedUnitInterval = 0.0,
+        tta: NonNegativeInt = 0,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -77,6 +80,7 @@ class DigitModule(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         self.label_smoothing = label_smoothing
+        self.tta = tta
         self.register_buffer("mean", torch.tensor(0.1307 if mean is None else mean))
         self.register_buffer("std", torch.tensor(0.3081 if std is None else std))
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
@@ -85,8 +89,7 @@ class DigitModule(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
-        logits: Tensor = self.net(scale(images, self.mean, self.std))
-        return logits
+        return answer(self.net, images, self.mean, self.std, tta=0 if self.training else self.tta)
 
     def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of a batch; smoothed labels count in training only, so that all runs can be compared."""

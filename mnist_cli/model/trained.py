@@ -1,10 +1,12 @@
 """A trained network alone, without Lightning: made from the plain settings and weights that a checkpoint holds."""
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_cli.errors import UserError
@@ -16,26 +18,48 @@ def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (images.to(mean.dtype) - mean).div_(std)
 
 
+def answer(net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int = 0) -> Tensor:
+    """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10).
+
+    Args:
+        net: Network from scaled images to logits.
+        images: Float pixels, 1 is ink.
+        mean: Mean of the pixels that the network was trained on.
+        std: Their standard deviation.
+        tta: If not 0, the probabilities are averaged over the image and its four neighbours: moved by this many pixels
+            up, down, to the left and to the right. The logits are then the logarithm of that mean.
+    """
+    if not tta:
+        logits: Tensor = net(scale(images, mean, std))
+        return logits
+    side, padded = images.shape[-1], F.pad(images, [tta] * 4)
+    corners = [(tta, tta), (0, tta), (2 * tta, tta), (tta, 0), (tta, 2 * tta)]
+    views = torch.cat([padded[..., top : top + side, left : left + side] for top, left in corners])
+    logits = net(scale(views, mean, std)).float().log_softmax(1)
+    return logits.view(len(corners), -1, logits.shape[1]).logsumexp(0) - math.log(len(corners))
+
+
 class TrainedNetwork(nn.Module):
     """Scales pixels and runs the network: the forward pass of `DigitModule`, with the same names of weights.
 
     Args:
         net: Network from images (B, 1, 28, 28) to logits (B, 10).
+        tta: Pixels of the shifts that `answer` averages over; 0 for none.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, tta: int = 0) -> None:
         super().__init__()
         self.net = net
+        self.tta = tta
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], float, shape (B, 1, 28, 28), to logits, float32, shape (B, 10)."""
-        logits: Tensor = self.net(scale(images, self.mean, self.std))
-        return logits
+        return answer(self.net, images, self.mean, self.std, tta=self.tta)
 
 
 def restore_network(
@@ -44,7 +68,8 @@ def restore_network(
     """Make the network of a run again, on the CPU, in float32, ready to read.
 
     Args:
-        settings: The run's model settings; of them `net` alone is used: `{"class_path": ..., "init_args": {...}}`.
+        settings: The run's model settings; of them `net`, `{"class_path": ..., "init_args": {...}}`, and `tta` are
+            used.
         weights: Its state_dict.
         net: The network itself, for one that the settings cannot describe or whose class is not trusted.
         trust: Import classes of any package, and of the current folder.
@@ -62,7 +87,7 @@ def restore_network(
         net = _make(settings["net"], "model.net", trust=trust)
         if not isinstance(net, nn.Module):
             raise UserError(f"model.net: the checkpoint's settings describe no network, but '{str(net)[:80]}'.")
-    network = TrainedNetwork(net)
+    network = TrainedNetwork(net, tta=int(settings.get("tta", 0)))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -58,8 +58,13 @@ class ChosenCheckpoint:
         """See that a fit of so many epochs has something left to do, and a schedule for it.
 
         Raises:
-            UserError: If the run is complete, or its schedule was planned for fewer epochs.
+            UserError: If it is an ensemble, the run is complete, or its schedule was planned for fewer epochs.
         """
+        if "ensemble" in self.content:
+            raise UserError(
+                f"--ckpt_path: {shown(self.path)} is an ensemble, whose members were trained before; go on with one of "
+                f"them: {', '.join(self.content['ensemble'])}."
+            )
         done, planned_steps = self.epochs_done, self._planned_steps()
         if 0 < max_epochs <= done:
             more = f"go on with --trainer.max_epochs {done + 5}, for example."
@@ -81,6 +86,8 @@ class ChosenCheckpoint:
         """One line: the file, its run, its epoch and its score."""
         name = f" '{self.run.name}'" if self.run and self.run.name else ""
         place = f"of run {self.run.path.name}{name}, " if self.run else ""
+        if "ensemble" in self.content:
+            return f"Checkpoint {shown(self.path)} ({place}an ensemble of {len(self.content['ensemble'])})"
         states = (state for state in self.content.get("callbacks", {}).values() if isinstance(state, dict))
         scores = [
             f", {state['monitor']} {state['best_model_score']:.4f}"

@@ -14,7 +14,7 @@ def test_help_needs_no_torch_and_explains_every_option(command):
     code = "import sys; from mnist_cli.__main__ import main; main(sys.argv[1:]); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, command, "--help"], capture_output=True, text=True)
     assert f"mnist {command}" in done.stdout
-    assert "--ckpt_path" in done.stdout
+    assert "--trainer.default_root_dir" in done.stdout
     assert done.stdout.rstrip().endswith("False"), done.stdout + done.stderr
 
 

@@ -19,6 +19,19 @@ def test_a_network_made_again_gives_the_very_logits_of_the_module(net, test_digi
         assert torch.equal(network(images), module(images))
 
 
+def test_shifts_average_the_probabilities_of_the_image_and_its_four_neighbours(test_digits):
+    module = DigitModule(MLP([32]), tta=2).eval()
+    network = restore_network(module.hparams, module.state_dict())
+    images = test_digits[0][:50].unsqueeze(1) / 255
+    images = torch.nn.functional.pad(images[..., 2:-2, 2:-2], [2] * 4)  # no ink at the border: rolling is moving
+    moves = [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2)]
+    with torch.no_grad():
+        plain = [module.net((images.roll(move, (2, 3)) - 0.1307) / 0.3081).softmax(1) for move in moves]
+        assert torch.equal(network(images), module(images))
+        assert torch.allclose(network(images).softmax(1), torch.stack(plain).mean(0), atol=1e-6)
+        assert torch.equal(module.train()(images), DigitModule(module.net).eval()(images))  # not in training
+
+
 def test_weights_in_half_precision_are_read_in_32_bits():
     module = DigitModule(MLP([8])).to(torch.bfloat16)
     network = restore_network(module.hparams, module.state_dict())
