@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mnist_cli.report.writers import Evaluation as Evaluation
     from mnist_cli.report.writers import Figures as Figures
     from mnist_cli.runs.directory import Run as Run
+    from mnist_cli.training.distillation import Distillation as Distillation
     from mnist_cli.training.run_checkpoint import RunCheckpoint as RunCheckpoint
     from mnist_cli.use.contact_sheet import ContactSheet as ContactSheet
     from mnist_cli.use.predictions import PredictionWriter as PredictionWriter
@@ -49,6 +50,7 @@ _MODULES = {
     "DigitModule": "model.module",
     "Ensemble": "model.ensemble",
     "Run": "runs.directory",
+    "Distillation": "training.distillation",
     "RunCheckpoint": "training.run_checkpoint",
     "Evaluation": "report.writers",
     "Figures": "report.writers",

@@ -84,6 +84,7 @@ class DigitModule(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(0.1307 if mean is None else mean))
         self.register_buffer("std", torch.tensor(0.3081 if std is None else std))
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
+        self.add_loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # set by Distillation
         self._optimizer_settings: list[dict[str, Any]] = []
         self._lr = float("nan")  # of the last step; at the end of an epoch the scheduler has set the next one
 
@@ -135,6 +136,8 @@ class DigitModule(pl.LightningModule):
         images, labels = batch
         logits = self(images)
         loss = self.compute_loss(logits, labels)
+        if self.add_loss is not None and self.training:
+            loss = self.add_loss(images, logits, loss)
         metrics.update(loss.detach(), logits, labels)
         return logits, loss
 

@@ -1,0 +1,50 @@
+"""A teacher's answers are learnt, its weights stay out of the checkpoint, and it knows no validation images."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import QUICK, RUN, SHORT
+
+from mnist_cli.training.distillation import Distillation
+from mnist_cli.use.reader import load_reader
+
+
+def callback(teacher, **arguments):
+    extra = "".join(f", {name}: {value}" for name, value in arguments.items())
+    return f"--trainer.callbacks=[{{class_path: mnist_cli.Distillation, init_args: {{teacher: {teacher}{extra}}}}}]"
+
+
+def test_the_loss_is_that_of_the_paper(trained, test_digits):
+    images, labels = test_digits[0][:20].unsqueeze(1) / 255, test_digits[1][:20]
+    distillation = Distillation("unused", temperature=2, weight=0.7)
+    distillation._network = load_reader(trained / RUN).network
+    logits = torch.randn(20, 10)
+    soft = (distillation._network(images) / 2).softmax(1)
+    entropy = (soft * soft.log()).sum(1).mean()
+    cross = -(soft * (logits / 2).log_softmax(1)).sum(1).mean()
+    hard = F.cross_entropy(logits, labels)
+    wanted = 0.7 * 4 * (entropy + cross) + 0.3 * hard
+    assert distillation.loss(images, logits, hard).item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_a_network_learns_from_its_teacher_alone_and_is_tested_without_it(trained, tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / RUN, "teacher")
+    labels_do_not_count = callback("teacher", weight=1.0)
+    assert mnist("fit", *SHORT, labels_do_not_count, "--test_after_fit=false", "--figures=null") == 0
+    shutil.rmtree("teacher")
+    weights = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert len(weights) == len(torch.load(trained / RUN / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    assert mnist("test", "--figures=null") == 0
+    assert json.loads((RUN / "test.json").read_text())["accuracy"] > 0.7
+
+
+def test_a_teacher_that_may_know_the_validation_images_is_refused(trained, tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    options = [callback(trained / RUN), "--test_after_fit=false", "--figures=null"]
+    assert mnist("fit", *QUICK, *options, "--data.split_seed=7") == 2
+    assert "it was trained with data.split_seed 42, this run has 7" in capfd.readouterr().err
+    assert mnist("fit", *QUICK, *options, "--data.val_size=0", "--data.split_seed=7") == 0  # nothing to leak into
