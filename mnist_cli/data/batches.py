@@ -23,6 +23,11 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
         self.images = images.unsqueeze(1)
         self.labels = labels
 
+    def to(self, device: torch.device) -> "DigitBatches":
+        """Keep the digits on a device, so that no batch has to be copied there."""
+        self.images, self.labels = self.images.to(device), self.labels.to(device)
+        return self
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -31,7 +36,7 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A batch: images uint8 (B, 1, 28, 28), labels int64 (B,)."""
-        at = torch.as_tensor(indices)
+        at = torch.as_tensor(indices, device=self.images.device)
         return self.images.index_select(0, at), self.labels.index_select(0, at)
 
 

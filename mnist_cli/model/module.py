@@ -46,7 +46,8 @@ class DigitModule(pl.LightningModule):
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
         tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and for it moved
             by this many pixels up, down, left and right, at five times the work; in training it has no effect.
-        compile: Run the network through torch.compile: worth it for long runs on a GPU.
+        compile: Run the network through torch.compile: worth it for long runs on a GPU. reduce-overhead makes CUDA
+            graphs of it, max-autotune also tries out kernels.
     """
 
     mean: Tensor
@@ -63,7 +64,7 @@ class DigitModule(pl.LightningModule):
         std: PositiveFloat | None = None,
         label_smoothing: ClosedUnitInterval = 0.0,
         tta: NonNegativeInt = 0,
-        compile: bool = False,
+        compile: bool | Literal["reduce-overhead", "max-autotune"] = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["net", "optimizer", "lr_scheduler"])
@@ -74,7 +75,7 @@ class DigitModule(pl.LightningModule):
         try_network(net)
         self.net = net
         if compile:
-            self.net.compile()
+            self.net.compile(mode=None if compile is True else compile)
         self.loss = loss
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler

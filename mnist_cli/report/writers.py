@@ -96,7 +96,7 @@ class Figures(Callback):
         data = data_of(trainer)
         digits = data.train_set
         first = torch.cat([(digits.labels == k).nonzero()[: self.per_class, 0] for k in range(NUM_CLASSES)])
-        images = to_floats(digits.images[first])
+        images = to_floats(digits.images[first].cpu())
         augmented = None
         if data.augment:
             with (
@@ -104,7 +104,7 @@ class Figures(Callback):
                 torch.no_grad(),
             ):  # the run goes on with the random numbers that it would have without figures
                 augmented = data.augment(images).squeeze(1).numpy()
-        labels = digits.labels[first].numpy()
+        labels = digits.labels[first].cpu().numpy()
         names = class_names(data.dataset)
         draw = partial(samples_figure, augmented=augmented, per_class=self.per_class, class_names=names)
         self._save(trainer, "samples", partial(draw, images.squeeze(1).numpy(), labels))

@@ -85,6 +85,24 @@ def make_trainer(tmp_path, **kwargs):
     return pl.Trainer(accelerator="cpu", default_root_dir=tmp_path, num_sanity_val_steps=0, **quiet, **kwargs)
 
 
+@pytest.mark.parametrize("val_size", [0.2, 0])
+def test_batches_from_the_device_are_those_that_are_copied_there(data_dir, tmp_path, val_size):
+    seen = []
+    for on_device in (False, True):
+        pl.seed_everything(3, verbose=False)
+        data, recorder = DigitDataModule(data_dir=data_dir, on_device=on_device, val_size=val_size), Recorder()
+        trainer = make_trainer(tmp_path, max_epochs=1, limit_train_batches=3, limit_val_batches=0)
+        trainer.fit(recorder, data)
+        assert data.train_set.images.device == trainer.strategy.root_device
+        seen.append(torch.cat(recorder.seen["train"]))
+    assert torch.equal(*seen)
+
+
+def test_processes_cannot_load_what_is_kept_on_the_device():
+    with pytest.raises(UserError, match=r"num_workers 2: with data.on_device nothing is left to load"):
+        DigitDataModule(on_device=True, num_workers=2)
+
+
 def test_only_training_images_are_augmented(data_dir, tmp_path):
     data = DigitDataModule(data_dir=data_dir, augment=[K.RandomInvert(p=1.0)])
     recorder = Recorder()

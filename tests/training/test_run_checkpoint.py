@@ -1,11 +1,14 @@
 """The best checkpoint of a run, also of one that goes on in a new directory."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import QUICK, RUN
+from helpers import QUICK, RUN, SHORT
+
+from mnist_cli.use.reader import load_reader
 
 
 def test_a_resumed_run_keeps_the_best_checkpoint_so_far(workplace, mnist):
@@ -34,3 +37,20 @@ def test_without_a_metric_the_best_is_the_newest(tmp_path, monkeypatch, mnist):
     assert mnist("fit", *QUICK, *options) == 0
     best, last = (torch.load(RUN / f"checkpoints/{name}.ckpt", weights_only=True) for name in ("best", "last"))
     assert best["epoch"] == last["epoch"] == 1
+
+
+def test_averaged_weights_are_those_that_are_saved_tested_and_go_on(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    average = "--trainer.callbacks=[{class_path: EMAWeightAveraging, init_args: {decay: 0.9}}]"
+    assert mnist("fit", *SHORT, average, "--figures=null") == 0
+    tested = json.loads((RUN / "test.json").read_text())
+    checkpoint = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
+    current = checkpoint["current_model_state"]
+    assert any(not torch.equal(weight, current[name]) for name, weight in checkpoint["state_dict"].items())
+    (RUN / "test.json").unlink()
+    assert mnist("test", "--ckpt_path", "best", "--figures=null") == 0
+    again = json.loads((RUN / "test.json").read_text())
+    assert (again["loss"], again["accuracy"]) == (tested["loss"], tested["accuracy"])
+    assert load_reader(RUN).network(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+    options = ["--trainer.max_epochs=2", "--test_after_fit=false", "--figures=null"]
+    assert mnist("fit", "--ckpt_path", "last", *options) == 0
