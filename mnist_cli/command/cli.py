@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -207,6 +207,9 @@ class DigitCLI(LightningCLI):
             waited = f"{stopping.monitor} was no better for {stopping.patience} epoch{'s'[: stopping.patience - 1]}"
             rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
         path = config.checkpoint.best_model_path if config.checkpoint else None
+        # Averaging would put back the weights that training goes on with, in place of the average that was saved.
+        trainer: Any = self.trainer  # its callbacks are set by a connector of Lightning's
+        trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, WeightAveraging)]
         if path:
             rank_zero_only(print)(open_checkpoint(Path(path)).describe())
         self.trainer.test(
