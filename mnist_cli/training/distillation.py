@@ -14,7 +14,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.model.trained import TrainedNetwork, restore_network
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
-from mnist_cli.runs.directory import find_checkpoint
+from mnist_cli.runs.directory import find_checkpoint, is_own
 
 _SPLIT = {"dataset": "MNIST", "val_size": 0.2, "split_seed": 42}
 
@@ -42,9 +42,12 @@ class Distillation(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, DigitModule)
-        chosen = open_checkpoint(find_checkpoint(self.teacher, Path(trainer.default_root_dir)))
+        root = Path(trainer.default_root_dir)
+        file = find_checkpoint(self.teacher, root)
+        chosen = open_checkpoint(file, trusted=is_own(file, root))
         self._check_split(chosen, trainer)
-        network = restore_network(chosen.content["hyper_parameters"], chosen.content["state_dict"])
+        settings, weights = chosen.network_settings()["model"], chosen.content["state_dict"]
+        network = restore_network(settings, weights, trust=chosen.trusted)
         self._network = network.to(trainer.strategy.root_device)
         pl_module.add_loss = self.loss
 
