@@ -5,6 +5,7 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from mnist_cli import __version__
@@ -19,8 +20,10 @@ SUBCOMMANDS = {
     "ensemble": "make one run of several, which averages their probabilities",
     "export": "write a network as ONNX files, or as a folder for the Hugging Face Hub",
     "demo": "serve a page to draw a digit on",
+    "runs": "list the runs and what they reached, or compare some of them",
 }
-PLAIN = ("ensemble", "export", "demo")  # they need neither Trainer nor Lightning
+# They need neither Trainer nor Lightning, and are in these modules; `runs` needs no torch either.
+PLAIN = {"ensemble": "plain", "export": "plain", "demo": "plain", "runs": "runs"}
 HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|RUN|FILE] [OPTION ...]
 
 Learn to read handwritten digits; a LightningCLI application.
@@ -38,6 +41,7 @@ examples:
   mnist predict scans/ 7.png --ckpt_path best
   mnist export --ckpt_path best --output digits.onnx
   mnist demo --ckpt_path best
+  mnist runs --sort val/acc
   mnist fit --config configs/default.yaml --print_config > mine.yaml"""
 
 
@@ -64,10 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
             raise UserError(f"there is no command '{args[0]}'; {hint}")
         if args[0] in PLAIN:
-            from mnist_cli.command import plain
-
             try:
-                status: int = getattr(plain, args[0])(args[1:])
+                status: int = getattr(import_module(f"mnist_cli.command.{PLAIN[args[0]]}"), args[0])(args[1:])
             except SystemExit:  # argparse has shown the help
                 return 0
             return status
@@ -101,10 +103,10 @@ def command() -> None:
     if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does
-    if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS:
+    if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS and sys.argv[1] != "runs":
         from mnist_cli.command.process import prepare
 
-        prepare("mnist_cli.command.plain" if sys.argv[1] in PLAIN else "mnist_cli.command.cli")
+        prepare(f"mnist_cli.command.{PLAIN.get(sys.argv[1], 'cli')}")
     status = main()
     atexit._run_exitfuncs()
     try:

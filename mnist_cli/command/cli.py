@@ -20,7 +20,7 @@ from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
 from mnist_cli.command.parts import OPTIONS, PARTS, default_settings, keep_used, place_loggers, set_places
-from mnist_cli.command.recording import begin_run, leave_run
+from mnist_cli.command.recording import begin_run, end_run, leave_run
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
@@ -30,8 +30,8 @@ from mnist_cli.report.tensorboard import Hyperparameters
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
-from mnist_cli.runs.record import end_record
-from mnist_cli.runs.settings import differences, load_settings
+from mnist_cli.runs.settings import load_settings
+from mnist_cli.runs.short_names import differences
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.run_checkpoint import LastCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
@@ -84,7 +84,7 @@ class DigitCLI(LightningCLI):
                 leave_run(self.run_directory, error)
             raise
         if self.run_directory:
-            end_record(self.run_directory.record_file, "finished")
+            end_run(self.run_directory)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""

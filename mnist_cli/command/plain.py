@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from mnist_cli.errors import UserError
 
 
-class _Parser(argparse.ArgumentParser):
+class PlainParser(argparse.ArgumentParser):
     """Says what is wrong with an option in one sentence."""
 
     def error(self, message: str) -> NoReturn:
@@ -28,8 +28,8 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; `{self.prog} --help` shows the options.")
 
 
-def _parser(command: str, purpose: str) -> _Parser:
-    parser = _Parser(f"mnist {command}", description=purpose, allow_abbrev=False)
+def _parser(command: str, purpose: str) -> PlainParser:
+    parser = PlainParser(f"mnist {command}", description=purpose, allow_abbrev=False)
     parser.add_argument(
         "--ckpt_path",
         default="best",
@@ -73,7 +73,7 @@ def export(arguments: Sequence[str]) -> int:
 
 def ensemble(arguments: Sequence[str]) -> int:
     """`mnist ensemble`: several runs become one that answers by the mean of their probabilities."""
-    parser = _Parser(
+    parser = PlainParser(
         "mnist ensemble",
         description="Make a run whose network averages the probabilities of others; nothing is trained.",
         allow_abbrev=False,

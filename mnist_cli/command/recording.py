@@ -32,6 +32,11 @@ def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None
     return run
 
 
+def end_run(run: Run) -> None:
+    """Record that a fit has finished."""
+    end_record(run.record_file, "finished")
+
+
 def leave_run(run: Run, error: BaseException) -> None:
     """Record how a fit ended, and say how it can go on; without a checkpoint nothing of it is kept.
 

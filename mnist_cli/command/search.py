@@ -18,7 +18,8 @@ from mnist_cli.command.trial import check_space
 from mnist_cli.command.worker import Jobs, Plan, Worker
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import check_name
-from mnist_cli.runs.settings import flatten, load_settings
+from mnist_cli.runs.settings import load_settings
+from mnist_cli.runs.short_names import flatten
 
 # What may differ between the machines of one search.
 _LOCAL = ("data_dir", "default_root_dir", "accelerator", "devices", "num_workers", "logger", "enable_progress_bar")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mnist_cli.errors import UserError
 from mnist_cli.runs.record import Record, read_record
-from mnist_cli.runs.settings import Settings, load_settings
+from mnist_cli.runs.short_names import Settings
 
 RUNS = "lightning_logs"
 _NUMBER = re.compile(r"(?:version_)?(\d{1,9})", re.ASCII)
@@ -69,6 +69,8 @@ class Run:
 
     def settings(self) -> Settings:
         """What config.yaml says; nothing if it is not there."""
+        from mnist_cli.runs.settings import load_settings  # with YAML, which `mnist runs` can do without
+
         return load_settings(self.config.read_text(), str(shown(self.config))) if self.config.is_file() else {}
 
     def record(self) -> Record | None:

@@ -6,8 +6,6 @@ asks whether that process still lives.
 
 import json
 import os
-import socket
-import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -64,12 +62,14 @@ def _place() -> tuple[str, str, str, str]:
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
-    return socket.gethostname(), machine, boot, namespace
+    return os.uname().nodename, machine, boot, namespace
 
 
 def _began(pid: int) -> str:
     """When a process began, in the system's own words; empty if there is none, or if it has ended."""
     if not Path("/proc/self/stat").exists():
+        import subprocess
+
         with suppress(OSError):
             done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
             return done.stdout.strip()
@@ -154,6 +154,8 @@ def _now() -> str:
 
 
 def _commit() -> str | None:
+    import subprocess  # 10 ms, which who only reads records can do without
+
     for folder in (Path.cwd(), Path(__file__).parent):
         with suppress(OSError, subprocess.SubprocessError):
             command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]

@@ -1,4 +1,4 @@
-"""Settings as YAML: read without running or multiplying anything, with the names of today, and compared."""
+"""Settings as YAML: read without running or multiplying anything, with the names of today."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 
 from mnist_cli.errors import UserError
-
-Settings = dict[str, Any]
+from mnist_cli.runs.short_names import Settings as Settings
 
 # Where the classes were before version 0.2: the names stand in checkpoints and in the config.yaml of older runs.
 _OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
@@ -103,31 +102,3 @@ def _drop_places(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _drop_places(part) for key, part in value.items() if not _PLACE.search(str(key))}
     return [_drop_places(part) for part in value] if isinstance(value, list) else value
-
-
-def flatten(settings: Settings) -> dict[str, Any]:
-    """Settings by short names: `{"net": "CNN", "net.channels": [24, 48], "batch_size": 64}`.
-
-    The groups trainer, model and data, and `class_path` and `init_args`, do not appear in the names; lists are values.
-    """
-    flat: dict[str, Any] = {}
-
-    def walk(name: str, value: Any) -> None:
-        if not isinstance(value, dict):
-            flat[name] = value
-            return
-        if "class_path" in value:
-            flat[name] = str(value["class_path"]).rpartition(".")[2]
-            value = value.get("init_args") or {}
-        for key, part in value.items():
-            walk(f"{name}.{key}" if name else str(key), part)
-
-    for group, value in settings.items():
-        walk("" if group in ("trainer", "model", "data") else group, value)
-    return flat
-
-
-def differences(settings: Settings, others: Settings) -> dict[str, Any]:
-    """The settings, by their short names, whose value is another in *others*, or is not there."""
-    theirs = flatten(others)
-    return {name: value for name, value in flatten(settings).items() if name not in theirs or theirs[name] != value}

@@ -1,11 +1,9 @@
-"""Settings are read strictly, renamed from older versions, and compared by short names."""
+"""Settings are read strictly, and renamed from older versions."""
 
 import pytest
 
 from mnist_cli.errors import UserError
-from mnist_cli.runs.settings import differences, flatten, load_settings, modernize
-
-CNN = {"net": {"class_path": "mnist_cli.CNN", "init_args": {"channels": [2, 3]}}, "loss": "mse"}
+from mnist_cli.runs.settings import load_settings, modernize
 
 
 def test_numbers_in_scientific_notation_are_numbers():
@@ -38,13 +36,3 @@ def test_the_old_place_of_checkpoints_goes_and_a_place_of_the_users_stays():
     assert modernize(old)["checkpoint"]["init_args"] == {}
     old["checkpoint"]["init_args"] = {"filename": "mine", "mode": "max"}
     assert modernize(old) == old
-
-
-def test_names_are_short_and_differences_are_those_of_the_first():
-    assert flatten({"model": CNN, "seed_everything": 1}) == {
-        "net": "CNN",
-        "net.channels": [2, 3],
-        "loss": "mse",
-        "seed_everything": 1,
-    }
-    assert differences({"model": CNN}, {"model": {**CNN, "loss": "cross_entropy"}}) == {"loss": "mse"}
