@@ -3,10 +3,12 @@
 import atexit
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from mnist_cli import __version__
 from mnist_cli.errors import UserError
@@ -98,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.update(environment)
 
 
+def _end_at_once(number: int, frame: Any) -> None:
+    """While libraries are imported there is nothing to clean up, and some of them swallow exceptions."""
+    os._exit(128 + number)
+
+
 def command() -> None:
     """What is installed as `mnist`: `main` in a process of its own, which is set up for it and ends with it."""
     if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
@@ -106,7 +113,10 @@ def command() -> None:
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS and sys.argv[1] != "runs":
         from mnist_cli.command.process import prepare
 
+        before = {number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
         prepare(f"mnist_cli.command.{PLAIN.get(sys.argv[1], 'cli')}")
+        for number, handler in before.items():
+            signal.signal(number, handler)
     status = main()
     atexit._run_exitfuncs()
     try:

@@ -1,12 +1,58 @@
-"""Files that are whole or not there: written beside their place, flushed to the disk, then renamed."""
+"""Files that are whole or not there: written without a name, flushed to the disk, then put in their place."""
 
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that no reader ever sees a part of it, whenever the process ends.
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file in pieces; it takes its place at the end of the block, and if the block fails it is dropped.
+
+    No reader ever sees a part of it, and an older file stays as it was until then. On Linux nothing is left behind
+    however the process ends, because the file has no name before it is whole; elsewhere it lies beside its place.
+
+    Args:
+        path: The file; its folder is made if it is missing.
+
+    Yields:
+        The file to write to.
+
+    Raises:
+        OSError: If it cannot be written; its `filename` is the path.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _open(beside) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if not beside.exists():
+                # With a descriptor of its own Python calls linkat(2), which follows the link to the nameless file.
+                os.link(f"/proc/self/fd/{file.fileno()}", beside, src_dir_fd=file.fileno())
+            beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _open(beside: Path) -> IO[bytes]:
+    try:
+        return os.fdopen(os.open(beside.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except (AttributeError, OSError):  # only Linux has it, and not on every file system
+        return beside.open("xb")
+
+
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file at once, as `whole_file` does.
 
     Args:
         path: The file; its folder is made if it is missing.
@@ -15,15 +61,5 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: If it cannot be written; an older file then stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        beside = Path(file.name)
-        try:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-            beside.chmod(0o644)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

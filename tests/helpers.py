@@ -1,8 +1,11 @@
 """What tests of several parts use: short runs, and readers of what a run leaves."""
 
 import csv
+import os
+import signal
 from pathlib import Path
 
+import lightning.pytorch as pl
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parent.parent
@@ -40,3 +43,24 @@ def events(run):
     """What a run wrote for TensorBoard."""
     accumulator = EventAccumulator(str(run), size_guidance={"images": 0, "tensors": 0, "scalars": 0})
     return accumulator.Reload()
+
+
+class StopAt(pl.Callback):
+    """Sends the process a signal after a step, once."""
+
+    def __init__(self, step: int, number: int = int(signal.SIGTERM)) -> None:
+        self.step = step
+        self.number = number
+
+    @property
+    def state_key(self) -> str:
+        return f"StopAt {self.step}"
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def stop_at(*steps):
+    """The entry of --trainer.callbacks that stops a fit and those that go on with it."""
+    return ", ".join(f"{{class_path: helpers.StopAt, init_args: {{step: {step}}}}}" for step in steps)

@@ -1,8 +1,13 @@
 """A file is whole or as it was before."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
-from mnist_cli.files import write_whole
+from mnist_cli.files import whole_file, write_whole
 
 
 def test_a_file_is_written_in_a_new_folder_and_nothing_stays_beside_it(tmp_path):
@@ -16,3 +21,54 @@ def test_a_file_that_cannot_be_replaced_stays_and_no_part_is_left(tmp_path):
     with pytest.raises(OSError, match="folder"):
         write_whole(tmp_path / "folder", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_block_that_fails_leaves_the_older_file(tmp_path):
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    def write_and_fail():
+        with whole_file(path) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_where_every_file_has_a_name_from_the_beginning_it_is_whole_too(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "file"
+    with whole_file(path) as file:
+        file.write(b"new")
+        assert [one.name[:6] for one in tmp_path.iterdir()] == [".file."]
+        assert not path.exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "new"
+
+
+FOREVER = """
+import sys
+from pathlib import Path
+from mnist_cli.files import write_whole
+for n in range(10**9):
+    write_whole(Path("file"), str(n % 10).encode() * 300_000)
+    if n == 0:
+        print("ready", flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files without a name are of Linux")
+def test_a_process_killed_while_it_writes_leaves_whole_files_and_nothing_else(tmp_path):
+    for pause in (0.01, 0.02, 0.03, 0.05, 0.08):
+        process = subprocess.Popen([sys.executable, "-c", FOREVER], cwd=tmp_path, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert [one.name for one in tmp_path.iterdir()] == ["file"]
+        content = (tmp_path / "file").read_bytes()
+        assert content == content[:1] * 300_000

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.checks import check_settings
 from mnist_cli.command.data_settings import drop_validation, follow_data
+from mnist_cli.command.endings import end, is_main_process
 from mnist_cli.command.help import answer_help
 from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
@@ -32,9 +31,12 @@ from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
 from mnist_cli.runs.settings import load_settings
 from mnist_cli.runs.short_names import differences
+from mnist_cli.training.checkpoint_io import write_whole_checkpoints
+from mnist_cli.training.epoch_state import EpochState
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.run_checkpoint import LastCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
+from mnist_cli.training.stop_signals import StopSignals
 
 DEFAULTS: dict[str, Any] = {
     "trainer.max_epochs": 10,
@@ -47,28 +49,23 @@ DEFAULTS: dict[str, Any] = {
     "model.net": {"class_path": "mnist_cli.MLP"},
 }
 
-# What Lightning says only when it is under way, and the option that it speaks of.
-_MISTAKES = {
-    "Early stopping conditioned on metric": "--early_stopping.monitor",
-    "`val_check_interval`": "--trainer.val_check_interval",
-    "is not in bounds, numpy accepts from": "--seed_everything",
-}
-
 
 class DigitCLI(LightningCLI):
     """LightningCLI that works with whole runs.
 
     Args:
         args: Subcommand and options.
+        signals: What ends the work when the process is told to stop; without it Lightning's own handlers do.
     """
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str], signals: StopSignals | None = None) -> None:
+        self.signals = signals
         self.command, *arguments = args
         if self.command == "predict":
             arguments = collect_images(arguments)
         self.run_directory: Run | None = None
         self.options = sort_options(arguments)
-        self.chosen = choose_checkpoint(self.command, self.options, announce=_is_main_process())
+        self.chosen = choose_checkpoint(self.command, self.options, announce=is_main_process())
         try:
             super().__init__(
                 DigitModule,
@@ -110,7 +107,7 @@ class DigitCLI(LightningCLI):
         check_settings(config, self.command)
         if self.command == "fit":
             if self.chosen:
-                self.chosen.check_going_on(config.trainer.max_epochs or -1)
+                self.chosen.check_going_on(config.trainer.max_epochs or -1, early_stopping=bool(config.early_stopping))
             follow_data(config)
         complete = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
@@ -120,7 +117,7 @@ class DigitCLI(LightningCLI):
             config.trainer.logger, config.trainer.enable_checkpointing = False, False
             assert self.chosen is not None
             set_places(config, self.chosen.run or Run(self.chosen.path.parent))
-        elif not config.trainer.fast_dev_run and _is_main_process():
+        elif not config.trainer.fast_dev_run and is_main_process():
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = parser.get_defaults().trainer.logger
             root, recipe = Path(config.trainer.default_root_dir or "."), recipe_of(self.options, self.chosen)
@@ -152,6 +149,7 @@ class DigitCLI(LightningCLI):
             # Lightning appends these, so that `last` is saved after `best` and has its newest state.
             self.trainer_defaults = {"callbacks": last}
         trainer = super().instantiate_trainer(**kwargs)
+        write_whole_checkpoints(trainer)
         if config.short_steps:
             shorten_steps(trainer)
         return trainer
@@ -159,9 +157,11 @@ class DigitCLI(LightningCLI):
     def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
         """The callbacks that are no options, because the others and the run directory rely on them."""
         trainer = self.config_init[self.command].trainer
-        ours: list[Callback] = [Answers()] if self.command != "predict" else []
+        ours: list[Callback] = [self.signals] if self.signals else []
+        if self.command != "predict":
+            ours.append(Answers())
         if self.command == "fit":
-            ours.append(History(self.run_directory.metrics if self.run_directory else None))
+            ours += [EpochState(), History(self.run_directory.metrics if self.run_directory else None)]
             ours.append(Hyperparameters(self._changed_settings()))
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             trainer.enable_progress_bar = sys.stdout.isatty()  # else Lightning would draw parts of a bar into a file
@@ -222,27 +222,11 @@ class DigitCLI(LightningCLI):
 
 
 def run(args: Sequence[str]) -> int:
-    """Run a subcommand; what the libraries raise for a mistake of the user becomes a `UserError`.
+    """Run a subcommand.
 
     Returns:
         Exit status.
     """
-    try:
-        return DigitCLI(args).status
-    except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
-        raise UserError(first_sentence(error)) from error
-    except (RuntimeError, ValueError) as error:
-        options = [option for words, option in _MISTAKES.items() if words in str(error)]
-        if not options:
-            raise
-        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
-    except SIGTERMException:
-        return 143
-    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1, Rich a reader that has gone
-        if isinstance(error.__context__, BrokenPipeError):
-            return 141
-        return 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
-
-
-def _is_main_process() -> bool:
-    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+    signals = StopSignals()
+    with signals.handled():
+        return end(lambda: DigitCLI(args, signals).status, signals)

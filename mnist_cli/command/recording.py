@@ -1,12 +1,16 @@
 """The beginning and the end of a fit: what its run directory records, what is kept, and what is said."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
-from mnist_cli.runs.directory import Run, find_runs, reserve_run
+from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
+from mnist_cli.runs.directory import Run, find_runs, reserve_run, shown
 from mnist_cli.runs.record import begin_record, end_record
 from mnist_cli.runs.settings import load_settings
+from mnist_cli.training.stop_signals import Stopped
 
 
 def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None) -> Run:
@@ -27,8 +31,12 @@ def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None
             file=sys.stderr,
         )
     run = reserve_run(root)
-    write_whole(run.config, settings)
-    begin_record(run.record_file, name=name, recipe=recipe, settings=load_settings(settings, "the settings"))
+    try:
+        write_whole(run.config, settings)
+        begin_record(run.record_file, name=name, recipe=recipe, settings=load_settings(settings, "the settings"))
+    except BaseException:  # a full disk, or a signal
+        run.discard_if_empty()
+        raise
     return run
 
 
@@ -42,12 +50,28 @@ def leave_run(run: Run, error: BaseException) -> None:
 
     Args:
         run: Its directory.
-        error: What ended it. Lightning turns Ctrl-C and SIGTERM into a SystemExit.
+        error: What ended it. Lightning raises a SystemExit where our handler of signals asked it to stop.
     """
-    stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+    stopped = isinstance(error, (KeyboardInterrupt, SystemExit, Stopped))
     end_record(run.record_file, "stopped" if stopped else "failed", None if stopped else f"{error}")
-    last = run.checkpoint("last")
-    if last.exists():
-        print(f"This run can go on with `mnist fit --ckpt_path {last}`.", file=sys.stderr)
-    else:
+    chosen = _loadable(run)
+    if chosen is None:
         run.discard_if_empty()
+        if stopped and not run.path.exists():
+            print("Nothing was trained yet, and nothing is kept.", file=sys.stderr)
+        return
+    settings = run.settings()
+    max_epochs = (settings.get("trainer") or {}).get("max_epochs") or -1
+    try:
+        chosen.check_going_on(max_epochs, early_stopping=bool(settings.get("early_stopping")))
+    except UserError:
+        print(f"This run is trained to its end; test it with `mnist test --ckpt_path {run.path}`.", file=sys.stderr)
+    else:
+        print(f"This run can go on with `mnist fit --ckpt_path {shown(chosen.path)}`.", file=sys.stderr)
+
+
+def _loadable(run: Run) -> ChosenCheckpoint | None:
+    for file in (run.checkpoint("last"), run.checkpoint("best")):
+        with suppress(UserError):
+            return open_checkpoint(file)
+    return None

@@ -106,12 +106,28 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
         return None
     if announce or _VARIABLE not in os.environ:
         found = find_checkpoint(wanted, options.root, resume=command == "fit")
+        if command == "fit" and not Path(wanted).is_file():
+            found = _loadable(found)
         os.environ[_VARIABLE] = str(found.absolute())
     path = Path(os.environ[_VARIABLE])
     chosen = open_checkpoint(path, trusted=options.trust or is_own(path, options.root))
     if announce:
         print(chosen.describe(), file=sys.stderr)
     return chosen
+
+
+def _loadable(last: Path) -> Path:
+    """The last checkpoint of a run; if it cannot be read, its best, after a line that says so."""
+    best = last.with_name("best.ckpt")
+    try:
+        open_checkpoint(last)
+    except UserError:
+        if last == best or not best.is_file():
+            raise
+        open_checkpoint(best)
+        print(f"{shown(last)} cannot be read; the run's best checkpoint is taken instead.", file=sys.stderr)
+        return best
+    return last
 
 
 def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | None) -> list[str]:

@@ -15,6 +15,8 @@ _WARNINGS = (
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
     # Those callbacks steer training; validate, test and predict do not train.
     r".*callbacks used to create the checkpoint need to be provided.*",
+    # Our data module keeps the place in the epoch, where Lightning looks for it in the loader.
+    r".*You're resuming from a checkpoint that ended before the epoch ended.*",
     # RunCheckpoint keeps its files in the run directory that was reserved for it, where config.yaml already is.
     r".*Checkpoint directory .* exists and is not empty.*",
 )

@@ -1,11 +1,12 @@
 """Digits in memory that come out a whole batch at a time."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
 
 
 class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
@@ -40,22 +41,87 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
         return self.images.index_select(0, at), self.labels.index_select(0, at)
 
 
+class Shuffled(RandomSampler):
+    """A new order for each epoch, drawn as torch's own sampler does; an epoch that was begun can be taken up again.
+
+    Attributes:
+        seed: Of the order of the present epoch.
+    """
+
+    def __init__(self, digits: Any) -> None:
+        super().__init__(digits)
+        self.seed = 0
+        self._take_up: tuple[int, Callable[[], None]] | None = None
+
+    def take_up(self, seed: int, gone: int, before: Callable[[], None]) -> None:
+        """Let the next epoch be the rest of one that was begun.
+
+        Args:
+            seed: Of its order.
+            gone: How many images are left out at the beginning.
+            before: Is called when it begins.
+        """
+        self.seed, self._take_up = seed, (gone, before)
+
+    def __iter__(self) -> Iterator[int]:
+        gone = 0
+        if self._take_up:
+            (gone, before), self._take_up = self._take_up, None
+            before()
+        else:
+            self.seed = int(torch.empty((), dtype=torch.int64).random_().item())
+        return iter(self._order(torch.Generator().manual_seed(self.seed))[gone:])
+
+    def _order(self, generator: torch.Generator) -> list[int]:
+        order: list[int] = torch.randperm(self.num_samples, generator=generator).tolist()
+        return order
+
+
+class Share(DistributedSampler[Any]):
+    """What one of several processes gets of a new order for each epoch; it can be taken up again as `Shuffled` can."""
+
+    seed: int
+    _take_up: tuple[int, Callable[[], None]] | None = None
+
+    def take_up(self, seed: int, gone: int, before: Callable[[], None]) -> None:
+        """See `Shuffled`; *gone* counts the images of this process."""
+        self.seed, self._take_up = seed, (gone, before)
+
+    def __iter__(self) -> Iterator[int]:
+        order, gone = list(super().__iter__()), 0
+        if self._take_up:
+            (gone, before), self._take_up = self._take_up, None
+            before()
+        return iter(order[gone:])
+
+
+def new_order(digits: Any, world_size: int, rank: int) -> Shuffled | Share:
+    """The order in which one of so many processes trains on images."""
+    if world_size == 1:
+        return Shuffled(digits)
+    return Share(digits, world_size, rank, seed=int(os.environ.get("PL_GLOBAL_SEED", 0)))
+
+
+class _Loader(DataLoader[Any]):
+    """A DataLoader that draws as many of the run's random numbers with workers as without."""
+
+    def __iter__(self) -> Any:
+        if self.num_workers:  # workers that stay have torch draw in the first epoch only, also of a resumed run
+            torch.empty((), dtype=torch.int64).random_()
+        return super().__iter__()
+
+
 def make_loader(
-    digits: Dataset[Any],
-    *,
-    batch_size: int,
-    num_workers: int,
-    shuffle: bool = False,
-    sampler: Sampler[int] | None = None,
+    digits: Dataset[Any], *, batch_size: int, num_workers: int, sampler: Sampler[int] | None = None
 ) -> DataLoader[Any]:
     """A plain DataLoader over whole batches: samplers, workers and Lightning's distribution work as ever."""
-    return DataLoader(
+    return _Loader(
         digits,
         batch_size=batch_size,
-        shuffle=shuffle,
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
+        generator=torch.Generator() if num_workers else None,  # not the run's: see above
         collate_fn=_identity,
     )
 

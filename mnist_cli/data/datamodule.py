@@ -1,5 +1,6 @@
 """DigitDataModule: from files to batches of float images in [0, 1], shape (B, 1, 28, 28), on the batch's device."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
-from mnist_cli.data.batches import DigitBatches, make_loader
+from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, new_order
 from mnist_cli.data.given import GivenPictures
+from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.digits import SIDE, class_names
 from mnist_cli.errors import UserError
@@ -79,6 +81,8 @@ class DigitDataModule(pl.LightningDataModule):
         self.val_set: DigitBatches
         self.test_set: DigitBatches
         self.predict_set: DigitBatches | GivenPictures
+        self._order: Shuffled | Share
+        self._restored: dict[str, Any] | None = None  # the state of the checkpoint that a fit goes on from
 
     def prepare_data(self) -> None:
         if self.images is None:
@@ -154,7 +158,16 @@ class DigitDataModule(pl.LightningDataModule):
         return read_digits(self.dataset, self.data_dir, train=train)
 
     def train_dataloader(self) -> TRAIN_DATALOADERS:
-        return make_loader(self.train_set, batch_size=self.batch_size, num_workers=self.num_workers, shuffle=True)
+        world = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        order = self._order = new_order(self.train_set, *world)
+        if self._restored and (place := self._restored.get("place")):
+            if isinstance(order, Share):  # workers read ahead before Lightning says which epoch it is
+                order.set_epoch(place["epoch"])
+            if place["batches"]:
+                go_on = partial(restore_random_state, self._restored)  # a loader draws a number when it starts
+                order.take_up(place["seed"], place["batches"] * self.batch_size, go_on)
+        self._restored = None
+        return make_loader(self.train_set, batch_size=self.batch_size, num_workers=self.num_workers, sampler=order)
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         if self.val_size == 0:
@@ -190,11 +203,25 @@ class DigitDataModule(pl.LightningDataModule):
         return images, labels
 
     def state_dict(self) -> dict[str, Any]:
-        """The random numbers that come next: a resumed run shuffles, augments and drops out as an uninterrupted one."""
-        return {"rng": torch.get_rng_state()}
+        """The random numbers that come next, and the place in the order of the images.
+
+        With them a resumed run shuffles, augments and drops out as an uninterrupted one.
+        """
+        state = random_state()
+        if self.trainer and self.trainer.state.fn == "fit":
+            loop: Any = self.trainer.fit_loop
+            batches = loop.epoch_loop.batch_progress.current.processed
+            state["place"] = {
+                "epoch": loop.epoch_progress.current.processed,  # that is trained next, or was begun
+                "batches": batches if batches < loop.max_batches else 0,
+                "seed": self._order.seed,
+            }
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        torch.set_rng_state(state_dict["rng"])
+        restore_random_state(state_dict)
+        if self.trainer and self.trainer.state.fn == "fit":
+            self._restored = state_dict
 
 
 def _equal_batches(num_images: int, world_size: int, batch_size: int) -> int:

@@ -35,6 +35,17 @@ class LossAndAccuracy(Metric):
         self.correct.add_((logits.argmax(1) == labels).sum())
         self.images.add_(len(labels))
 
+    def sums(self) -> dict[str, Tensor]:
+        """The sums so far, of all processes together."""
+        with self.sync_context():
+            return {name: value.clone() for name, value in self.metric_state.items()}  # type: ignore[union-attr]
+
+    def take_up(self, sums: dict[str, Tensor]) -> None:
+        """Go on from the sums of an earlier process."""
+        for name, value in sums.items():
+            getattr(self, name).copy_(value)
+        self._update_count = 1  # or it would warn that there is nothing to compute
+
     def compute(self) -> dict[str, Tensor]:
         """The mean loss, and the share of images read correctly, in [0, 1]."""
         return {"loss": self.loss / self.images, "acc": self.correct / self.images}

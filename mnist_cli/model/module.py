@@ -87,6 +87,7 @@ class DigitModule(pl.LightningModule):
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
         self.add_loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # set by Distillation
         self._optimizer_settings: list[dict[str, Any]] = []
+        self._schedules: list[dict[str, Any]] = []  # those of the checkpoint
         self._lr = float("nan")  # of the last step; at the end of an epoch the scheduler has set the next one
 
     def forward(self, images: Tensor) -> Tensor:
@@ -197,9 +198,12 @@ class DigitModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_shapes(checkpoint)
-        planned = [state.get("total_steps") for state in checkpoint.get("lr_schedulers", [])]
-        if planned and planned[0] and self._trainer and self.trainer.state.fn == "fit":
-            steps = self.trainer.estimated_stepping_batches
+        self._schedules = checkpoint.get("lr_schedulers", [])
+
+    def on_fit_start(self) -> None:
+        planned = [state.get("total_steps") for state in self._schedules]
+        if planned and planned[0]:
+            steps = self.trainer.estimated_stepping_batches  # not earlier: the random numbers have to be restored
             if steps > planned[0]:
                 raise UserError(
                     f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "

@@ -79,7 +79,7 @@ class Figures(Callback):
             self._draw_curves(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if trainer.state.fn == "fit":
+        if trainer.state.fn == "fit" and isinstance(exception, Exception):  # who stops a run wants it to end
             self.on_train_end(trainer, pl_module)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

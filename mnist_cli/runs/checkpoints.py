@@ -54,33 +54,34 @@ class ChosenCheckpoint:
         settings = {"model": content["hyper_parameters"], "data": dict(content["datamodule_hyper_parameters"])}
         return settings if self.trusted else without_places(settings)
 
-    def check_going_on(self, max_epochs: int) -> None:
-        """See that a fit of so many epochs has something left to do, and a schedule for it.
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping had ended its run."""
+        states = (state for state in self.content.get("callbacks", {}).values() if isinstance(state, dict))
+        return any(state.get("stopped_epoch") for state in states)
+
+    def check_going_on(self, max_epochs: int, *, early_stopping: bool = True) -> None:
+        """See that a fit of so many epochs, with or without early stopping, has something left to do.
 
         Raises:
-            UserError: If it is an ensemble, the run is complete, or its schedule was planned for fewer epochs.
+            UserError: If it is an ensemble, or the run is complete.
         """
         if "ensemble" in self.content:
             raise UserError(
                 f"--ckpt_path: {shown(self.path)} is an ensemble, whose members were trained before; go on with one of "
                 f"them: {', '.join(self.content['ensemble'])}."
             )
-        done, planned_steps = self.epochs_done, self._planned_steps()
+        done = self.epochs_done
         if 0 < max_epochs <= done:
             more = f"go on with --trainer.max_epochs {done + 5}, for example."
-            if planned_steps:
+            if any(state.get("total_steps") for state in self.content.get("lr_schedulers", [])):
                 more = "its schedule has ended too: train anew without --ckpt_path."
             raise UserError(f"--ckpt_path: that run is complete, {done} of {max_epochs} epochs; {more}")
-        if planned_steps and done:
-            steps = max_epochs * self.content["global_step"] // done
-            if steps > planned_steps:
-                raise UserError(
-                    f"--trainer.max_epochs: the run's schedule was planned for {planned_steps:,} steps, not {steps:,}; "
-                    "give the run's own number of epochs, or train anew without --ckpt_path."
-                )
-
-    def _planned_steps(self) -> int:
-        return next((state.get("total_steps") or 0 for state in self.content.get("lr_schedulers", [])), 0)
+        if early_stopping and self.stopped_early:
+            raise UserError(
+                f"--ckpt_path: that run is complete, early stopping ended it after {done} epochs; go on with "
+                "--early_stopping null."
+            )
 
     def describe(self) -> str:
         """One line: the file, its run, its epoch and its score."""

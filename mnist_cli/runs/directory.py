@@ -91,7 +91,7 @@ class Run:
         return self.checkpoints / f"{name}.ckpt"
 
     def discard_if_empty(self) -> None:
-        """Remove the directory of a run that ended before its first epoch did."""
+        """Remove the directory of a run that ended before there was anything to go on from."""
         if not any(self.checkpoints.glob("*.ckpt")) and not self.metrics.exists():
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -137,8 +137,9 @@ def find_checkpoint(wanted: str, root: Path, *, resume: bool = False) -> Path:
     """
     if wanted in ("best", "last"):
         for run in runs_in(root):
-            # A run without validation has nothing to choose by: its last checkpoint is its best.
-            for name in dict.fromkeys([wanted, "last"]):
+            # A run without validation has nothing to choose by: its last checkpoint is its best. A run that was killed
+            # between the two files of its first epoch has the best only: it is its last too.
+            for name in dict.fromkeys([wanted, "last", "best"]):
                 if run.checkpoint(name).is_file():
                     return run.checkpoint(name)
         raise UserError(

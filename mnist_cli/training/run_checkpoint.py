@@ -1,11 +1,13 @@
 """The checkpoints that a fit writes into its run directory."""
 
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from mnist_cli.files import write_whole
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -29,27 +31,27 @@ class RunCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True if monitor is None else None,  # None: then, if validation is once an epoch
         )
         self._resumed_from: Path | None = None
-        self._copies = False
+        self._copies: dict[Path, Path] = {}  # new place: where it comes from
 
     on_train_batch_end = Callback.on_train_batch_end  # it saves after epochs only: nothing to ask at a step
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._resumed_from = Path(str(trainer.ckpt_path)).parent
-        self._copies = trainer.is_global_zero
+        self._resumed_from = Path(str(trainer.ckpt_path))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the best checkpoint so far: later epochs have to beat it."""
         assert self._resumed_from is not None
         assert self.dirpath is not None
-        name = Path(state_dict["best_model_path"]).name
-        source, copy = self._resumed_from / name, Path(self.dirpath) / name
-        if self.monitor is None or not source.is_file():
+        if self.monitor is None or not state_dict["best_model_path"]:
             return
-        if self._copies and source != copy:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
+        best = Path(state_dict["best_model_path"])
+        beside = self._resumed_from.with_name(best.name)
+        source, copy = beside if beside.is_file() else best, Path(self.dirpath) / best.name
+        if not source.is_file():
+            return
+        self._copies[copy] = source
         score = state_dict["best_model_score"]
         moved = {
             "dirpath": self.dirpath,
@@ -59,10 +61,30 @@ class RunCheckpoint(ModelCheckpoint):
         }
         super().load_state_dict(state_dict | moved)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        # The last before the best: the new run never has an older checkpoint than the one that it goes on from.
+        for callback in reversed([one for one in trainer.checkpoint_callbacks if isinstance(one, RunCheckpoint)]):
+            copies, callback._copies = callback._copies, {}
+            for copy, source in copies.items():
+                if trainer.is_global_zero and copy.absolute() != source.absolute():
+                    write_whole(copy, source.read_bytes())
+
 
 class LastCheckpoint(RunCheckpoint):
-    """The newest epoch, in last.ckpt."""
+    """The newest epoch, or where training was stopped between two steps, in last.ckpt."""
 
     def __init__(self) -> None:
         super().__init__(monitor=None)
         self.filename = "last"
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        if trainer.state.fn == "fit":
+            self._copies = {Path(self.format_checkpoint_name({})): Path(str(trainer.ckpt_path))}
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException) and not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))

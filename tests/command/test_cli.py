@@ -64,25 +64,6 @@ def test_the_seed_and_the_settings_repeat_a_run_exactly(workplace, mnist):
     assert metrics("lightning_logs/version_1") == metrics("lightning_logs/version_0")
 
 
-def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(tmp_path, monkeypatch, mnist):
-    monkeypatch.chdir(tmp_path)
-    options = [
-        *SHORT,
-        "--model.net.dropout=0.3",
-        "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0}}]",
-        "--trainer.limit_val_batches=2",
-        "--test_after_fit=false",
-    ]
-    assert mnist("fit", *options, "--trainer.max_epochs", "4") == 0
-    assert mnist("fit", *options, "--trainer.max_epochs", "2") == 0
-    assert mnist("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4") == 0
-    whole, resumed = metrics("lightning_logs/version_0"), metrics("lightning_logs/version_2")
-    assert resumed == whole
-    best = [torch.load(f"lightning_logs/version_{n}/checkpoints/best.ckpt", weights_only=True) for n in (0, 2)]
-    for name, weights in best[0]["state_dict"].items():
-        assert torch.equal(weights, best[1]["state_dict"][name])
-
-
 def test_a_run_goes_on_from_its_last_checkpoint_and_from_its_best(workplace, mnist):
     more = ["--trainer.max_epochs=3", "--test_after_fit=false", "--figures=null"]
     for wanted in ("last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/best.ckpt"):

@@ -1,9 +1,9 @@
 """Whole batches are the same digits as one image at a time."""
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
-from mnist_cli.data.batches import DigitBatches, make_loader
+from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader
 
 
 def digits(test_digits, count=1050):
@@ -28,7 +28,7 @@ def test_batched_loading_equals_a_plain_loader(test_digits):
 
 def test_shuffled_batches_hold_every_digit_once(test_digits):
     data = DigitBatches(test_digits[0], torch.arange(len(test_digits[0])))
-    seen = torch.cat([labels for _, labels in make_loader(data, batch_size=64, num_workers=0, shuffle=True)])
+    seen = torch.cat([labels for _, labels in make_loader(data, batch_size=64, num_workers=0, sampler=Shuffled(data))])
     assert not torch.equal(seen, torch.arange(10_000))
     assert torch.equal(seen.sort().values, torch.arange(10_000))
 
@@ -38,3 +38,36 @@ def test_workers_give_the_same_batches(test_digits):
     here = list(make_loader(data, batch_size=500, num_workers=0))
     there = list(make_loader(data, batch_size=500, num_workers=2))
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(here, there, strict=True))
+
+
+def test_an_order_is_that_of_torchs_own_sampler(test_digits):
+    data = digits(test_digits)
+    torch.manual_seed(3)
+    ours = list(Shuffled(data))
+    torch.manual_seed(3)
+    assert ours == list(RandomSampler(data))
+
+
+def test_an_epoch_is_taken_up_where_it_was_left(test_digits):
+    data, called = digits(test_digits), []
+    order = Shuffled(data)
+    whole = list(order)
+    again = Shuffled(data)
+    again.take_up(order.seed, 64, lambda: called.append(1))
+    assert called == []
+    assert list(again) == whole[64:]
+    assert called == [1]
+    assert again.seed == order.seed
+    assert sorted(again) == list(range(len(data)))  # the next epoch is a whole one
+
+
+def test_shares_hold_every_digit_once_and_are_taken_up_where_they_were_left(test_digits):
+    data = digits(test_digits)
+    shares = [Share(data, 2, rank, seed=42) for rank in (0, 1)]
+    for share in shares:
+        share.set_epoch(3)
+    both = [list(share) for share in shares]
+    assert sorted(both[0] + both[1]) == list(range(len(data)))
+    shares[1].take_up(42, 100, lambda: None)
+    assert list(shares[1]) == both[1][100:]
+    assert list(shares[1]) == both[1]

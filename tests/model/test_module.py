@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from mnist_cli.data.batches import DigitBatches, make_loader
+from mnist_cli.data.batches import DigitBatches, Shuffled, make_loader
 from mnist_cli.data.datamodule import to_floats
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
@@ -60,7 +60,7 @@ def test_test_metrics_are_those_of_one_plain_pass_for_any_batch_size(tmp_path, d
 def test_training_metrics_weigh_every_image_alike(tmp_path, digits, batch_size):
     module = make_module(optimizer=lambda params: torch.optim.SGD(params, lr=0.0))
     trainer = make_trainer(tmp_path, max_epochs=1, limit_val_batches=0)
-    trainer.fit(module, make_loader(digits, batch_size=batch_size, num_workers=0, shuffle=True))
+    trainer.fit(module, make_loader(digits, batch_size=batch_size, num_workers=0, sampler=Shuffled(digits)))
     loss, acc = plain_metrics(module, digits)
     assert trainer.callback_metrics["train/acc"].item() == pytest.approx(acc, abs=1e-7)
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(loss, rel=2e-6)

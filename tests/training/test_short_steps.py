@@ -1,11 +1,6 @@
 """What makes training fast changes nothing of what Lightning promises."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -215,21 +210,3 @@ def test_scaled_pixels_are_the_plain_formula(test_digits):
     images = to_floats(test_digits[0][:50].unsqueeze(1))
     module(images)
     torch.testing.assert_close(seen[0], (images - 0.1307) / 0.3081, atol=2e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_fit_keeps_its_last_epoch_and_says_how_to_go_on(tmp_path, data_dir, number, status):
-    command = [Path(sys.executable).parent / "mnist", "fit", *SHORT, "--trainer.max_epochs=10000"]
-    command += ["--data.data_dir", data_dir, "--early_stopping=null", "--trainer.limit_val_batches=1"]
-    with (tmp_path / "out").open("w") as out:
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT)
-        last = tmp_path / "lightning_logs/version_0/checkpoints/last.ckpt"
-        deadline = time.monotonic() + 120
-        while not last.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.kill(process.pid, number)
-        assert process.wait(60) == status
-    assert torch.load(last, weights_only=True)["global_step"] >= 40
-    text = (tmp_path / "out").read_text()
-    assert "Traceback" not in text
-    assert "go on with `mnist fit --ckpt_path lightning_logs/version_0/checkpoints/last.ckpt`" in text

@@ -1,0 +1,62 @@
+"""How a command ends: its exit status, and the sentence for what the libraries raise."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from mnist_cli.command.mistakes import first_sentence
+from mnist_cli.errors import UserError
+from mnist_cli.training.stop_signals import Stopped, StopSignals
+
+# What Lightning says only when it is under way, and the option that it speaks of.
+_MISTAKES = {
+    "Early stopping conditioned on metric": "--early_stopping.monitor",
+    "`val_check_interval`": "--trainer.val_check_interval",
+    "is not in bounds, numpy accepts from": "--seed_everything",
+}
+# What torch says when a process that it exchanges numbers with is gone.
+_ALONE = re.compile(r"gloo|NCCL|TCPStore|[Cc]onnection (was )?(closed|reset|refused)|Broken pipe|[Tt]imed out")
+
+
+def end(work: Callable[[], int], signals: StopSignals) -> int:
+    """Do the work of a command; what the libraries raise for a mistake of the user becomes a `UserError`.
+
+    Args:
+        work: Gives the exit status.
+        signals: What has noticed the signals.
+
+    Returns:
+        The exit status: 130 after SIGINT, 143 after SIGTERM, 1 where another process of the run was lost.
+    """
+    try:
+        status = work()
+    except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
+        raise UserError(first_sentence(error)) from error
+    except (RuntimeError, ValueError) as error:
+        if signals.received:
+            return 128 + signals.received
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1 and _ALONE.search(str(error)):
+            print("mnist: error: another process of this run has ended, so this one ends too.", file=sys.stderr)
+            return 1
+        options = [option for words, option in _MISTAKES.items() if words in str(error)]
+        if not options:
+            raise
+        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
+    except (Stopped, SIGTERMException):
+        # One that stops because the main process got the signal ends well: Lightning kills all if one does not.
+        status = 0
+    except SystemExit as error:  # Lightning turns Ctrl-C into exit status 1, Rich a reader that has gone
+        if isinstance(error.__context__, BrokenPipeError):
+            return 141
+        status = 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
+    return 128 + signals.received if signals.received and is_main_process() else status
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes and speaks, of the several that a run may have."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)

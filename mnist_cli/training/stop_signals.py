@@ -1,0 +1,99 @@
+"""SIGINT and SIGTERM: training stops after the step that it is at, and saves; everything else stops at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGREE_EVERY = 10  # steps
+
+
+class Stopped(BaseException):
+    """A signal has ended the work where it was."""
+
+
+class StopSignals(Callback):
+    """Ends a command at SIGINT (Ctrl-C) and SIGTERM.
+
+    While a network is trained, the step, or the validation, that has begun is finished first: what is saved then is a
+    state to go on from. A second signal ends that too. Several processes stop after the same step, when the first of
+    them got the signal; Lightning's own way leaves some of them waiting for the others.
+
+    Attributes:
+        received: The signal that came first; 0 if there was none.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._trainer: pl.Trainer | None = None  # while it trains
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle the signals until the end of the block, except those that the process was told to ignore."""
+        if threading.current_thread() is not threading.main_thread():  # only that one can
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._handle_signals()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle_signals(self) -> None:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        again, self.received = self.received, self.received or number
+        if self._trainer is None or again:
+            raise Stopped
+        if not self._asks_at_steps(self._trainer):
+            _stop_after_step(self._trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._take_over(trainer, pl_module)
+        self._trainer = trainer
+        if self._asks_at_steps(trainer):  # else nothing is called at a step
+            self.on_train_batch_end = self._agree  # type: ignore[assignment, method-assign]
+
+    @staticmethod
+    def _asks_at_steps(trainer: pl.Trainer) -> bool:
+        """Whether Lightning would stop where the processes, or a step of accumulated gradients, fall apart."""
+        return trainer.world_size > 1 or trainer.accumulate_grad_batches > 1
+
+    def _agree(self, trainer: pl.Trainer, *args: Any) -> None:
+        every = _AGREE_EVERY if trainer.world_size > 1 else 1
+        whole = trainer.global_step % every == 0 and not trainer.fit_loop._should_accumulate()
+        if whole and self._anybody(trainer):
+            _stop_after_step(trainer)
+
+    def _anybody(self, trainer: pl.Trainer) -> bool:
+        return bool(trainer.strategy.reduce_boolean_decision(bool(self.received), all=False))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._trainer = None
+        if self._anybody(trainer):
+            raise Stopped
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._trainer = None
+
+    def _take_over(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning has put handlers of its own in place: with several processes they wait for one another."""
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != self._receive:
+            self._handle_signals()
+
+    on_validation_start = on_test_start = on_predict_start = _take_over
+
+
+def _stop_after_step(trainer: pl.Trainer) -> None:
+    """Lightning looks at this after every step and epoch, and raises a SIGTERMException."""
+    trainer._signal_connector.received_sigterm = True
