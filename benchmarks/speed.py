@@ -88,7 +88,7 @@ class Bench:
         return {"process": seconds, "memory": memory}
 
     def in_turn(self, programs: dict[str, Any], label: str, runs: int | None = None) -> dict[str, list[Figures]]:
-        """Run each program, a function of the run's number, which is the seed too, as often as is wanted."""
+        """Run each program, a function of the run's number, which is the seed too, as often as asked."""
         runs = runs or self.runs
         found: dict[str, list[Figures]] = {name: [] for name in programs}
         for number in range(runs):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mnist_cli.model.module import DigitModule as DigitModule
     from mnist_cli.model.networks import CNN as CNN
     from mnist_cli.model.networks import MLP as MLP
-    from mnist_cli.report.tensorboard import BatchLog as BatchLog
+    from mnist_cli.report.batch_log import BatchLog as BatchLog
     from mnist_cli.report.tensorboard import Hyperparameters as Hyperparameters
     from mnist_cli.report.writers import Evaluation as Evaluation
     from mnist_cli.report.writers import Figures as Figures
@@ -54,7 +54,7 @@ _MODULES = {
     "RunCheckpoint": "training.run_checkpoint",
     "Evaluation": "report.writers",
     "Figures": "report.writers",
-    "BatchLog": "report.tensorboard",
+    "BatchLog": "report.batch_log",
     "Hyperparameters": "report.tensorboard",
     "ContactSheet": "use.contact_sheet",
     "PredictionWriter": "use.predictions",

@@ -1,4 +1,4 @@
-"""What every part of the program knows of the images: their size, the number of classes, and what these are called."""
+"""The images of all data sets: their size, the number of classes, and the names of the classes."""
 
 SIDE = 28  # width and height of an image, in pixels
 NUM_CLASSES = 10

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written without a name, flushed to the disk, then put in their place."""
+"""Files that are complete or absent: written without a name, flushed to the disk, then put in their place."""
 
 import os
 import secrets

@@ -2,7 +2,7 @@
 
 import os
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # two threads in each of two processes wait for one another
+if "PYTEST_XDIST_WORKER" in os.environ:  # two threads in each of two processes wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import shutil

@@ -8,12 +8,16 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mnist_cli.command.parts import PARTS
+
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.startswith("search_"))
 RUN = Path("lightning_logs/version_0")
 # A tenth of an epoch of the 60,000, then a test on all 10,000: enough to read most digits.
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "40", "--trainer.enable_progress_bar", "false"]
 QUICK = [*SHORT, "--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
+# Without the callbacks that only show something.
+BARE = [f"--{name}=null" for name in PARTS if name not in ("checkpoint", "early_stopping")]
 
 # The smallest search: its options, and its space.
 TINY = [

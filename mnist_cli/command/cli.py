@@ -15,11 +15,11 @@ from mnist_cli.command.checks import check_settings
 from mnist_cli.command.data_settings import drop_validation, follow_data
 from mnist_cli.command.endings import end, is_main_process
 from mnist_cli.command.help import answer_help
-from mnist_cli.command.images import collect_images
 from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.command.parser import DigitArgumentParser
 from mnist_cli.command.parts import OPTIONS, PARTS, default_settings, keep_used, place_loggers, set_places
-from mnist_cli.command.recording import begin_run, end_run, leave_run
+from mnist_cli.command.pictures import collect_pictures
+from mnist_cli.command.recording import begin_run, compared_settings, end_run, leave_run, say_what_next
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
@@ -29,8 +29,6 @@ from mnist_cli.report.tensorboard import Hyperparameters
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
-from mnist_cli.runs.settings import load_settings
-from mnist_cli.runs.short_names import differences
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
 from mnist_cli.training.epoch_state import EpochState
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
@@ -62,8 +60,9 @@ class DigitCLI(LightningCLI):
         self.signals = signals
         self.command, *arguments = args
         if self.command == "predict":
-            arguments = collect_images(arguments)
+            arguments = collect_pictures(arguments)
         self.run_directory: Run | None = None
+        self.settings = ""  # all of them, as YAML
         self.options = sort_options(arguments)
         self.chosen = choose_checkpoint(self.command, self.options, announce=is_main_process())
         try:
@@ -82,6 +81,7 @@ class DigitCLI(LightningCLI):
             raise
         if self.run_directory:
             end_run(self.run_directory)
+            say_what_next(self.run_directory, None if self.model.lr_scheduler else self.trainer.current_epoch)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
@@ -109,7 +109,7 @@ class DigitCLI(LightningCLI):
             if self.chosen:
                 self.chosen.check_going_on(config.trainer.max_epochs or -1, early_stopping=bool(config.early_stopping))
             follow_data(config)
-        complete = parser.dump(config, skip_none=False)
+        self.settings = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
         config = self.config[self.command]
         keep_used(config, self.command)
@@ -121,7 +121,7 @@ class DigitCLI(LightningCLI):
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = parser.get_defaults().trainer.logger
             root, recipe = Path(config.trainer.default_root_dir or "."), recipe_of(self.options, self.chosen)
-            self.run_directory = begin_run(root, complete, name=config.name, recipe=recipe)
+            self.run_directory = begin_run(root, self.settings, name=config.name, recipe=recipe)
             set_places(config, self.run_directory)
             place_loggers(config.trainer.logger, self.run_directory)
 
@@ -155,28 +155,19 @@ class DigitCLI(LightningCLI):
         return trainer
 
     def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
-        """The callbacks that are no options, because the others and the run directory rely on them."""
+        """The callbacks that are not options, because the others and the run directory rely on them."""
         trainer = self.config_init[self.command].trainer
         ours: list[Callback] = [self.signals] if self.signals else []
         if self.command != "predict":
             ours.append(Answers())
         if self.command == "fit":
             ours += [EpochState(), History(self.run_directory.metrics if self.run_directory else None)]
-            ours.append(Hyperparameters(self._changed_settings()))
+            defaults = self._parser("fit").dump(self._parser("fit").get_defaults(skip_validation=True), skip_none=False)
+            ours.append(Hyperparameters(compared_settings(self.settings, defaults)))
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             trainer.enable_progress_bar = sys.stdout.isatty()  # else Lightning would draw parts of a bar into a file
             ours.append(DigitProgressBar() if trainer.enable_progress_bar else EpochLines())
         return ours
-
-    def _changed_settings(self) -> dict[str, Any]:
-        """The settings that differ from the defaults, by short names and as text or numbers."""
-        parser = self._parser(self.command)
-        texts = (
-            parser.dump(config, skip_none=False)
-            for config in (self.config[self.command], parser.get_defaults(skip_validation=True))
-        )
-        changed = differences(*(load_settings(text, "settings") for text in texts))
-        return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in changed.items()}
 
     @property
     def status(self) -> int:
@@ -215,10 +206,6 @@ class DigitCLI(LightningCLI):
         self.trainer.test(
             self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
         )
-        if self.run_directory:
-            run, say = self.run_directory.path, rank_zero_only(print)
-            say(f"The run with its figures is in {run}.\nTest it again: mnist test --ckpt_path {run}")
-            say(f"Use it:        mnist predict PICTURES --ckpt_path {run}")
 
 
 def run(args: Sequence[str]) -> int:

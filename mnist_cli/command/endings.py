@@ -13,7 +13,7 @@ from mnist_cli.command.mistakes import first_sentence
 from mnist_cli.errors import UserError
 from mnist_cli.training.stop_signals import Stopped, StopSignals
 
-# What Lightning says only when it is under way, and the option that it speaks of.
+# Errors that Lightning raises only during a run, and the option that each is about.
 _MISTAKES = {
     "Early stopping conditioned on metric": "--early_stopping.monitor",
     "`val_check_interval`": "--trainer.val_check_interval",

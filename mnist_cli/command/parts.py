@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from mnist_cli.model.ensemble import Ensemble  # noqa: F401  so that it has a short name
-from mnist_cli.report.tensorboard import BatchLog
+from mnist_cli.report.batch_log import BatchLog
 from mnist_cli.report.writers import Evaluation, Figures
 from mnist_cli.runs.directory import Run
 from mnist_cli.training.run_checkpoint import RunCheckpoint

@@ -29,7 +29,7 @@ def tune() -> None:
 def _import_quickly(*modules: str) -> None:
     """Import torch and Lightning without garbage collection: the half a million new objects live until exit.
 
-    Collecting them in vain took a sixth of the import; frozen, later collections skip them.
+    Collecting them is wasted work: it took a sixth of the import. Once frozen, later collections skip them.
     """
     gc.disable()
     try:
@@ -66,7 +66,7 @@ def _skip_gpu_library() -> None:
 def _keep_freed_memory() -> None:
     """Let glibc keep what torch frees: it needs the same again at the next step.
 
-    By default glibc gives large blocks back to the system and gets them afresh, page by page: up to a third of the time
+    By default glibc returns large blocks to the system and requests them again, page by page: up to a third of the time
     of a convolutional network's training (benchmarks/README.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None

@@ -3,6 +3,7 @@
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
@@ -10,7 +11,11 @@ from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_runs, reserve_run, shown
 from mnist_cli.runs.record import begin_record, end_record
 from mnist_cli.runs.settings import load_settings
+from mnist_cli.runs.short_names import differences, flatten
 from mnist_cli.training.stop_signals import Stopped
+
+# TensorBoard takes the columns of its table of hyperparameters from the first run alone, so these stand in every run.
+_COMPARED = ("net", "optimizer", "optimizer.lr", "batch_size", "max_epochs")
 
 
 def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None) -> Run:
@@ -75,3 +80,35 @@ def _loadable(run: Run) -> ChosenCheckpoint | None:
         with suppress(UserError):
             return open_checkpoint(file)
     return None
+
+
+def say_what_next(run: Run, epochs: int | None) -> None:
+    """Say where a finished fit is, and what can be done with it.
+
+    Args:
+        run: Its directory.
+        epochs: How many it has trained; None if it has a schedule, which ends with them.
+    """
+    path = shown(run.path)
+    print(f"The run with its figures is in {path}.")
+    print(f"Test it again: mnist test --ckpt_path {path}")
+    print(f"Use it:        mnist predict PICTURES --ckpt_path {path}")
+    if epochs:
+        print(f"Train it on:   mnist fit --ckpt_path {path} --trainer.max_epochs {2 * epochs}")
+
+
+def compared_settings(settings: str, defaults: str) -> dict[str, Any]:
+    """What runs are compared by, and what else differs from the defaults.
+
+    Args:
+        settings: All settings of a run, as YAML.
+        defaults: All defaults, as YAML.
+
+    Returns:
+        Numbers and text by short names.
+    """
+    ours = load_settings(settings, "the settings")
+    known = flatten(ours)
+    compared = {name: known[name] for name in _COMPARED if name in known}
+    compared |= differences(ours, load_settings(defaults, "the defaults"))
+    return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in compared.items()}

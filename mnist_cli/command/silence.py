@@ -11,7 +11,7 @@ _WARNINGS = (
     r"(?s).*(was deprecated in v4|JsonargparseDeprecationWarning)",
     # Digits in memory are handed over faster by the main process than by any number of workers (benchmarks/README.md).
     r".*does not have many workers.*",
-    # One log entry every 50 steps is meant for longer epochs; metrics are logged once an epoch here anyway.
+    # One log entry every 50 steps suits longer epochs; metrics are logged once an epoch here anyway.
     r".*The number of training batches \(\d+\) is smaller than the logging interval.*",
     # Those callbacks steer training; validate, test and predict do not train.
     r".*callbacks used to create the checkpoint need to be provided.*",
@@ -31,7 +31,7 @@ _LOG_LINES = (
     "Restoring states from",  # the command has named the checkpoint already
     "Restored all states",
     "Loaded model weights",
-    "Seed set to",  # it stands in config.yaml
+    "Seed set to",  # it is in config.yaml
 )
 
 

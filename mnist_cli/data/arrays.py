@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mnist_cli.digits import NUM_CLASSES
 from mnist_cli.errors import UserError
 
 ARRAY_FILES = ("train.image.npy", "train.label.npy", "test.image.npy", "test.label.npy")
@@ -74,7 +75,7 @@ def _read_npz(path: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     except FileNotFoundError as error:
         raise UserError(f"data.dataset: there is no file {path}; give an .npz file with {', '.join(names)}.") from error
     except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is no .npz file of plain arrays; write it with numpy.savez.") from error
+        raise UserError(f"{path} is not an .npz file of plain arrays; write it with numpy.savez.") from error
     return _to_digits(lambda: images, lambda: labels, path)
 
 
@@ -84,7 +85,7 @@ def _load_npy(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}; give a .npy file written with numpy.save.") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is no .npy file of plain numbers; write it with numpy.save.") from error
+        raise UserError(f"{path} is not a .npy file of plain numbers; write it with numpy.save.") from error
     if not isinstance(array, np.ndarray):  # several arrays in one file
         raise UserError(f"{path} holds several arrays; give a .npy file of one array, written with numpy.save.")
     return array
@@ -102,7 +103,7 @@ def _to_digits(
         )
     if len(labels) != len(images):
         raise UserError(f"{source} has {len(images):,} images but {len(labels):,} labels; each image needs one label.")
-    if labels.min() < 0 or labels.max() >= 10:
+    if labels.min() < 0 or labels.max() >= NUM_CLASSES:
         raise UserError(f"the labels of {source} go from {labels.min()} to {labels.max()}; they must be in 0..9.")
     return images, torch.from_numpy(labels.astype(np.int64))
 

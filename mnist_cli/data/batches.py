@@ -114,7 +114,7 @@ class _Loader(DataLoader[Any]):
 def make_loader(
     digits: Dataset[Any], *, batch_size: int, num_workers: int, sampler: Sampler[int] | None = None
 ) -> DataLoader[Any]:
-    """A plain DataLoader over whole batches: samplers, workers and Lightning's distribution work as ever."""
+    """A plain DataLoader over whole batches: samplers, workers and Lightning's distribution work as usual."""
     return _Loader(
         digits,
         batch_size=batch_size,

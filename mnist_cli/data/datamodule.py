@@ -225,7 +225,7 @@ class DigitDataModule(pl.LightningDataModule):
 
 
 def _equal_batches(num_images: int, world_size: int, batch_size: int) -> int:
-    """The next batch size with which all processes have as many batches: where one has more, DDP waits for ever."""
+    """The next batch size with which all processes have as many batches: where one has more, DDP hangs."""
     fewest, most = num_images // world_size, -(-num_images // world_size)
     if not fewest:
         raise UserError(f"--trainer.devices: {num_images} images are too few for {world_size} processes; use fewer.")

@@ -75,7 +75,7 @@ class GivenPictures(Dataset[PictureBatch]):
 
 
 def find_pictures(sources: Sequence[str]) -> Iterator[Path]:
-    """The files that are meant, in the order given, those of a folder sorted by name.
+    """The files that were asked for, in the order given, those of a folder sorted by name.
 
     Raises:
         UserError: If there is no such file, or a folder or pattern has no picture.

@@ -158,7 +158,7 @@ def _read_published(raw: Path, name: str, *, header: int) -> np.ndarray:
     if _md5(content) != _MNIST_MD5[name]:
         raise UserError(
             f"{path} is not the published MNIST file: it is damaged or was altered "
-            f"({len(content):,} bytes, another MD5 sum); delete it, and the next run writes it anew."
+            f"({len(content):,} bytes, another MD5 sum); delete it, and the next run writes it again."
         )
     return np.frombuffer(content, np.uint8, offset=header)
 

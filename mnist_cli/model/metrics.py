@@ -14,13 +14,13 @@ class LossAndAccuracy(Metric):
     full_state_update = False
     loss: Tensor
     correct: Tensor
-    images: Tensor
+    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch.
@@ -33,7 +33,7 @@ class LossAndAccuracy(Metric):
         # In place: assigning an attribute of a module costs as much as the sum.
         self.loss.add_(loss, alpha=len(labels))
         self.correct.add_((logits.argmax(1) == labels).sum())
-        self.images.add_(len(labels))
+        self.count.add_(len(labels))
 
     def sums(self) -> dict[str, Tensor]:
         """The sums so far, of all processes together."""
@@ -48,4 +48,4 @@ class LossAndAccuracy(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The mean loss, and the share of images read correctly, in [0, 1]."""
-        return {"loss": self.loss / self.images, "acc": self.correct / self.images}
+        return {"loss": self.loss / self.count, "acc": self.correct / self.count}

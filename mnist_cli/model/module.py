@@ -32,7 +32,7 @@ _STEP_COUNTS = ("total_steps", "T_max", "total_iters")
 
 
 class DigitModule(pl.LightningModule):
-    """Learns to tell digits apart.
+    """Learns to read digits.
 
     Args:
         net: Network from images (B, 1, 28, 28) to logits (B, 10): MLP, CNN, or the class path of any torch.nn.Module.
@@ -207,7 +207,7 @@ class DigitModule(pl.LightningModule):
             if steps > planned[0]:
                 raise UserError(
                     f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "
-                    "give the run's own number of epochs, or train anew without --ckpt_path."
+                    "give the run's own number of epochs, or start a new run without --ckpt_path."
                 )
 
     def _check_shapes(self, checkpoint: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def _make(value: Any, name: str, *, trust: bool) -> Any:
         return value
     given = value.get("init_args") or {}
     if not isinstance(given, dict):
-        raise UserError(f"{name}: the checkpoint's init_args are no settings, but '{str(given)[:80]}'.")
+        raise UserError(f"{name}: the checkpoint's init_args are not settings but '{str(given)[:80]}'.")
     made = _find_class(str(value["class_path"]), name, trust=trust)
     arguments = {str(key): _make(part, f"{name}.{key}", trust=trust) for key, part in given.items()}
     try:
@@ -133,5 +133,5 @@ def _find_class(path: str, name: str, *, trust: bool) -> type[nn.Module]:
         made = None
     defined = f"{getattr(made, '__module__', None)}.{getattr(made, '__qualname__', None)}"
     if not (isinstance(made, type) and issubclass(made, nn.Module) and (trust or belongs_to(defined, NETWORKS))):
-        raise UserError(f"{name}: the checkpoint names {path}, which is no torch.nn.Module; was it made elsewhere?")
+        raise UserError(f"{name}: the checkpoint names {path}, which is not a torch.nn.Module; was it made elsewhere?")
     return made

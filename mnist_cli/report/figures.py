@@ -7,7 +7,7 @@ those predictions are right. *class_names* has the names of the C classes; witho
 
 Figures are made without pyplot, so there is no display, no global state and nothing to close. A grid of digits is one
 picture in one pair of axes, because axes for each digit take seconds to draw. Lines differ in style and marker as well
-as in colour, to be told apart in grey print.
+as in colour, to be distinguished in grey print.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ GALLERY_COLUMNS = 8
 GALLERY_LIMIT = 40
 
 _DPI = 120
-_BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers tell them apart
+_BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers can distinguish them
 _CARD = 0.06  # the grey on which a digit stands, so that its 28x28 frame shows on the white page
 
 

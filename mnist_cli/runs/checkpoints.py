@@ -28,7 +28,7 @@ class ChosenCheckpoint:
 
     @property
     def run(self) -> Run | None:
-        """The run that it lies in, or None for a file that stands alone."""
+        """The run that it lies in, or None for a file outside any run."""
         return run_of(self.path)
 
     @property
@@ -75,7 +75,7 @@ class ChosenCheckpoint:
         if 0 < max_epochs <= done:
             more = f"go on with --trainer.max_epochs {done + 5}, for example."
             if any(state.get("total_steps") for state in self.content.get("lr_schedulers", [])):
-                more = "its schedule has ended too: train anew without --ckpt_path."
+                more = "its schedule has ended too: start a new run without --ckpt_path."
             raise UserError(f"--ckpt_path: that run is complete, {done} of {max_epochs} epochs; {more}")
         if early_stopping and self.stopped_early:
             raise UserError(
@@ -115,7 +115,7 @@ def open_checkpoint(path: Path, *, trusted: bool = False) -> ChosenCheckpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"--ckpt_path: {path} is no checkpoint, or only a part of one; give a .ckpt file that `mnist fit` wrote."
+            f"--ckpt_path: {path} is not a checkpoint, or is incomplete; give a .ckpt file that `mnist fit` wrote."
         ) from error
     keys = {"state_dict", "hyper_parameters", "loops", "epoch"}
     if not isinstance(content, dict) or not keys <= content.keys():

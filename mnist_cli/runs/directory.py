@@ -210,7 +210,7 @@ def shown(path: Path) -> Path:
 
 
 def run_of(checkpoint: Path) -> Run | None:
-    """The run that a checkpoint lies in, or None for a file that stands alone."""
+    """The run that a checkpoint lies in, or None for a file outside any run."""
     folder = checkpoint.absolute().parent
     run = Run(folder.parent)
     return run if folder == run.checkpoints else None

@@ -23,7 +23,7 @@ class History(Callback):
 
     Attributes:
         rows: In order; "epoch" counts from 1, "step" is the number of optimizer steps so far, the other names are those
-            of the metrics. The last validation of an epoch stands in the row of the epoch.
+            of the metrics. The last validation of an epoch is in the row of the epoch.
     """
 
     def __init__(self, path: Path | None = None) -> None:

@@ -9,7 +9,7 @@ import yaml
 from mnist_cli.errors import UserError
 from mnist_cli.runs.short_names import Settings as Settings
 
-# Where the classes were before version 0.2: the names stand in checkpoints and in the config.yaml of older runs.
+# Where the classes were before version 0.2: the names are in checkpoints and in the config.yaml of older runs.
 _OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
 _PLACE = re.compile(r"(?:dir|(?<!class_)path)$")  # data_dir, default_root_dir, dirpath, save_dir, ckpt_path
 # Arguments of the callback `checkpoint` that are gone, with the values that they had in every run without a wish.
@@ -18,7 +18,7 @@ _OLD_LOGGER = "mnist_cli.EpochCSVLogger"  # its work is done by the run's histor
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's safe loader, with numbers such as 1e-3 (YAML 1.2), and with an error for a key that stands twice."""
+    """PyYAML's safe loader, with numbers such as 1e-3 (YAML 1.2), and with an error for a key that occurs twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -26,7 +26,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' stands twice", key.start_mark
+                        None, None, f"the key '{key.value}' occurs twice", key.start_mark
                     )
                 seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)

@@ -11,9 +11,9 @@ from mnist_cli.files import write_whole
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """ModelCheckpoint with one file, best.ckpt, which goes along when a run is resumed in a new directory.
+    """ModelCheckpoint with one file, best.ckpt, which is copied when a run is resumed in a new directory.
 
-    The file's name and folder are no options: `--ckpt_path best` has to find it in another process, and two runs must
+    The file's name and folder are not options: `--ckpt_path best` has to find it in another process, and two runs must
     not write the same file.
 
     Args:

@@ -1,7 +1,7 @@
-"""A shorter way for plain training steps: Lightning's loop over the batches of an epoch, without its questions.
+"""A shorter way for plain training steps: Lightning's loop over the batches of an epoch, without its checks.
 
-At every step Lightning's loop asks what could be asked once an epoch: who has overridden which hook, whether there is a
-profiler, which arguments training_step takes. That adds 0.4 ms to a step of the quick start, which takes 1.1 ms.
+At every step Lightning's loop checks what could be checked once an epoch: who has overridden which hook, whether there
+is a profiler, which arguments training_step takes. That adds 0.4 ms to a step of the quick start, which takes 1.1 ms.
 
 The shorter way uses private parts of Lightning, so it is taken only with the minor version that it was tested with, and
 only by steps that need nothing else; `--short_steps false` switches it off. It skips Lightning's gradient accumulation,

@@ -87,7 +87,7 @@ class StopSignals(Callback):
         self._trainer = None
 
     def _take_over(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning has put handlers of its own in place: with several processes they wait for one another."""
+        """Lightning has put handlers of its own in place: with several processes they wait for each other."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != self._receive:
             self._handle_signals()
 

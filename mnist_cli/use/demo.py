@@ -154,7 +154,7 @@ def _read(reader: Reader, body: bytes) -> dict[str, Any]:
     try:
         picture = Image.open(io.BytesIO(body))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError("This file is no picture that can be read.") from error
+        raise UserError("This file is not a picture that can be read.") from error
     reading = reader.read(picture)
     return {
         "digit": reading.digit,

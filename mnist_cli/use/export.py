@@ -67,7 +67,7 @@ def measure(reader: Reader, data_dir: str | None = None) -> Proof:
     """Let the network read the test set of the data that it was trained on.
 
     Raises:
-        UserError: If that is not there any more.
+        UserError: If it no longer exists.
     """
     data_dir = data_dir or str(reader.settings["data"].get("data_dir", "data"))
     prepare_digits(reader.dataset, data_dir)

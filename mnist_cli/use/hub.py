@@ -63,7 +63,7 @@ def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], a
     Args:
         title: Name of the network.
         figures: What was measured, by its name.
-        config: What stands in config.json.
+        config: The content of config.json.
         accuracy: Share of the test images read correctly, in [0, 1].
     """
     dataset = config["data"].get("dataset", "MNIST")

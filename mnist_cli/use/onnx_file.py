@@ -1,6 +1,6 @@
 """A network as an ONNX file: written, and compared with torch.
 
-An ONNX graph has one set of inputs, and there are two questions, so there are two forms:
+An ONNX graph has one set of inputs, and there are two uses, so there are two forms:
 
     images    images (N, 1, 28, 28) in MNIST's form -> logits and probabilities (N, 10)
     drawing   ink (H, W) of any size -> logits and probabilities (10,), and the image (28, 28) that the network saw

@@ -82,7 +82,7 @@ class Reader:
                 one digit on it.
 
         Raises:
-            PictureError: If there is no digit on it, or the file is no picture; it is a `UserError`.
+            PictureError: If there is no digit on it, or the file is not a picture; it is a `UserError`.
             UserError: If the network was trained on something else than digits.
         """
         if class_names(self.dataset) != class_names("MNIST"):

@@ -41,7 +41,7 @@ def test_nothing_in_a_checkpoint_is_executable(trained):
 @pytest.mark.parametrize(
     "wanted", ["best", "last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"]
 )
-def test_a_new_process_tests_what_is_meant(workplace, mnist, capfd, wanted):
+def test_a_new_process_tests_the_chosen_checkpoint(workplace, mnist, capfd, wanted):
     best = min(metrics()[:2], key=lambda row: float(row["val/loss"]))
     assert mnist("test", "--ckpt_path", wanted) == 0
     out, err = capfd.readouterr()

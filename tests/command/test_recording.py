@@ -2,18 +2,21 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import QUICK, RUN
+from helpers import BARE, QUICK, RUN
 
+from mnist_cli.command.recording import compared_settings, say_what_next
+from mnist_cli.runs.directory import Run
 from mnist_cli.runs.record import read_record
 
 RECORD = RUN / "run.json"
-FEW = [*QUICK, "--trainer.limit_train_batches=2", "--figures=null", "--batch_log=null", "--trainer.max_epochs=3"]
+FEW = [*QUICK, "--trainer.limit_train_batches=2", *BARE, "--trainer.max_epochs=3"]
 CALLBACK = """
 from lightning.pytorch.callbacks import Callback
 class Ends(Callback):
@@ -84,3 +87,28 @@ def test_a_run_is_found_by_its_name_and_goes_on_with_it(tmp_path, monkeypatch, m
     assert "of run version_2 'warmup-test'" in capfd.readouterr().err
     assert mnist("fit", "--config", "lightning_logs/version_2/config.yaml", "--ckpt_path=null", *fit[1:]) == 0
     assert json.loads(Path("lightning_logs/version_3/run.json").read_text())["recipe"] == "mine"
+
+
+def test_the_end_of_a_fit_says_where_the_run_is_and_what_can_be_done_with_it(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    short = [*QUICK, "--trainer.limit_train_batches=2", *BARE]
+    assert mnist("fit", *short, "--test_after_fit=false") == 0
+    *_, place, test, use, more = capfd.readouterr().out.splitlines()
+    assert place == f"The run with its figures is in {RUN}."
+    assert test == f"Test it again: mnist test --ckpt_path {RUN}"
+    assert use == f"Use it:        mnist predict PICTURES --ckpt_path {RUN}"
+    assert more == f"Train it on:   mnist fit --ckpt_path {RUN} --trainer.max_epochs 2"
+    assert mnist("fit", *short, *shlex.split(more.partition("mnist fit ")[2])) == 0
+    assert "Use it:" in capfd.readouterr().out
+
+
+def test_a_run_with_a_schedule_is_not_said_to_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    say_what_next(Run(tmp_path / "run"), None)
+    assert capsys.readouterr().out.splitlines()[-1] == "Use it:        mnist predict PICTURES --ckpt_path run"
+
+
+def test_runs_are_compared_by_a_few_settings_and_by_what_differs_from_the_defaults():
+    defaults = "{data: {batch_size: 64, val_size: 0.2}, trainer: {max_epochs: 10}, name: null}"
+    settings = "{data: {batch_size: 64, val_size: 0.1}, trainer: {max_epochs: 10}, name: null}"
+    assert compared_settings(settings, defaults) == {"batch_size": 64, "max_epochs": 10, "val_size": 0.1}

@@ -1,4 +1,4 @@
-"""Options are sorted, and the checkpoint that is meant is found, before anything else is parsed."""
+"""Options are sorted, and the chosen checkpoint is found, before anything else is parsed."""
 
 from pathlib import Path
 

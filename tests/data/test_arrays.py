@@ -68,17 +68,17 @@ def test_missing_arrays_and_files_are_named(tmp_path):
         read_digits(str(tmp_path), "unused", train=True)
     with pytest.raises(UserError, match=r"there is no file .*images.npy"):
         read_images(tmp_path / "images.npy")
-    with pytest.raises(UserError, match=r"is no .npy file"):
+    with pytest.raises(UserError, match=r"is not a .npy file"):
         read_images(tmp_path / "train.image.npy")
     np.savez(tmp_path / "some.npz", x_train=np.zeros(3))
     with pytest.raises(UserError, match=r"has no array y_train, x_test, y_test"):
         read_digits(str(tmp_path / "some.npz"), "unused", train=True)
     (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(UserError, match=r"is no .npz file"):
+    with pytest.raises(UserError, match=r"is not an .npz file"):
         read_digits(str(tmp_path / "text.npz"), "unused", train=True)
 
 
 def test_pickled_arrays_are_not_opened(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match=r"no .npy file of plain numbers"):
+    with pytest.raises(UserError, match=r"not a .npy file of plain numbers"):
         read_images(tmp_path / "objects.npy")

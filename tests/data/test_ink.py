@@ -58,7 +58,7 @@ def test_squares_of_the_paper_are_weaker_than_ink(plain):
 
 @pytest.mark.parametrize("thickness", [1, 2, 5, 12, 20])
 @pytest.mark.parametrize("ink", [0.0, 1.0])
-def test_a_large_nought_is_a_ring_whatever_its_pen(thickness, ink):
+def test_a_large_zero_is_a_ring_whatever_its_pen(thickness, ink):
     colours = sheet(paper=1 - ink)
     cv2.ellipse(colours, (50, 60), (30, 45), 0, 0, 360, ink, thickness)
     found = find_ink(colours)

@@ -172,7 +172,7 @@ def test_confusion_cells_say_the_counts_that_sklearn_finds(digits, probabilities
     assert len(cells) < 100, "cells without an image stay empty"
 
 
-def test_confusion_colours_reach_from_nought_to_the_largest_share_of_mistakes(digits, probabilities):
+def test_confusion_colours_reach_from_zero_to_the_largest_share_of_mistakes(digits, probabilities):
     counts = confusion_matrix(digits[1], probabilities.argmax(axis=1))
     picture = figures.confusion_figure(counts).axes[0].images[0]
     shares = counts / counts.sum(axis=1, keepdims=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import QUICK, RUN, metrics
+from helpers import BARE, QUICK, RUN, metrics
 from PIL import Image
 
 EVALUATION = ("confusion", "correct", "misclassified", "calibration")
@@ -79,8 +79,7 @@ def test_figures_draw_no_random_numbers(tmp_path, monkeypatch, mnist):
     monkeypatch.chdir(tmp_path)
     augment = "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0, p: 1.0}}]"
     assert mnist("fit", *QUICK, augment, "--model.net.dropout=0.2") == 0
-    off = ["--figures=null", "--batch_log=null", "--evaluation=null"]
-    assert mnist("fit", *QUICK, augment, "--model.net.dropout=0.2", *off) == 0
+    assert mnist("fit", *QUICK, augment, "--model.net.dropout=0.2", *BARE) == 0
     assert metrics() == metrics("lightning_logs/version_1")
 
 

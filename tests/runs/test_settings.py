@@ -13,7 +13,7 @@ def test_numbers_in_scientific_notation_are_numbers():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("data: {a: 1, a: 2}", "line 1: this is not valid YAML .*the key 'a' stands twice"),
+        ("data: {a: 1, a: 2}", "line 1: this is not valid YAML .*the key 'a' occurs twice"),
         ("data: [3", "line 2: this is not valid YAML"),
         ("just words", "has no settings"),
         ("trainer: 3", "trainer needs settings below it, not '3'"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 
-from helpers import QUICK
+from helpers import BARE, QUICK
 
 WITH_BAR = [option for option in QUICK if option not in ("--trainer.enable_progress_bar", "false")]
 FIT = ["fit", *WITH_BAR, "--trainer.max_epochs=2", "--figures=null", "--evaluation=null"]
@@ -49,3 +49,12 @@ def test_on_a_terminal_the_bar_is_one_line_with_the_loss_and_epochs_count_from_1
     assert "val/acc: " in bars[-1]
     assert max(len(line.rstrip()) for line in bars) <= 80
     assert "v_num" not in plain
+
+
+def test_a_bar_of_the_users_own_shows_no_version_number(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    bar = ["--trainer.callbacks=TQDMProgressBar", "--trainer.enable_progress_bar=true", "--test_after_fit=false"]
+    assert mnist("fit", *WITH_BAR, "--trainer.limit_train_batches=2", *BARE, *bar) == 0
+    out = "".join(capfd.readouterr())
+    assert "it/s" in out
+    assert "v_num" not in out

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 OPTION = "--data.images"
 
 
-def collect_images(arguments: Sequence[str]) -> list[str]:
+def collect_pictures(arguments: Sequence[str]) -> list[str]:
     """Join the pictures that stand first, and those that follow `--data.images`, into one value of that option.
 
     Args:

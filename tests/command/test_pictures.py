@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mnist_cli.command.images import collect_images
+from mnist_cli.command.pictures import collect_pictures
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from mnist_cli.command.images import collect_images
     ],
 )
 def test_pictures_become_one_value_of_the_option(arguments, pictures, others):
-    assert collect_images(arguments) == [*others, f"--data.images={json.dumps(pictures)}"]
+    assert collect_pictures(arguments) == [*others, f"--data.images={json.dumps(pictures)}"]
 
 
 def test_without_pictures_the_arguments_stay():
-    assert collect_images(["--ckpt_path", "best"]) == ["--ckpt_path", "best"]
+    assert collect_pictures(["--ckpt_path", "best"]) == ["--ckpt_path", "best"]

@@ -1,0 +1,103 @@
+"""One batch an epoch in TensorBoard: images, the label of each below it, and what the network read instead."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from mnist_cli.data.datamodule import data_of
+from mnist_cli.digits import class_names
+from mnist_cli.report.tensorboard import write_picture, writer_of
+
+_SHOWN = 64  # images of a batch that TensorBoard shows: the quick start's batch
+_COLUMNS, _CARD, _LINE, _MARGIN = 8, 56, 13, 6  # pixels; an image is drawn twice as large
+_INK, _WRONG = "#333333", "#c62828"
+
+
+def labelled_grid(images: Tensor, labels: Sequence[str], answers: Sequence[str]) -> Any:
+    """Draw images in rows of eight, the label below each, and in red what the network read instead.
+
+    Args:
+        images: float in [0, 1], shape (B, 1, 28, 28).
+        labels: Name of the true class of each.
+        answers: Name of the class that the network read.
+
+    Returns:
+        A picture of PIL's.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = _CARD + _MARGIN, _CARD + 2 * _LINE + _MARGIN
+    rows, columns = -(-len(images) // _COLUMNS), min(_COLUMNS, len(images))
+    grid = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), "white")
+    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(_LINE - 2)
+    pixels = (images.float().clamp(0, 1) * 255).round().byte().squeeze(1).cpu().numpy()
+    for at, (image, label, answer) in enumerate(zip(pixels, labels, answers, strict=True)):
+        left, top = _MARGIN + at % _COLUMNS * width, _MARGIN + at // _COLUMNS * height
+        grid.paste(Image.fromarray(image).resize((_CARD, _CARD), Image.Resampling.NEAREST), (left, top))
+        pen.text((left, top + _CARD), label, _INK, font)
+        if answer != label:
+            pen.text((left, top + _CARD + _LINE), answer, _WRONG, font)
+    return grid
+
+
+class BatchLog(Callback):
+    """Writes one batch an epoch into TensorBoard: the images as the network sees them, their labels and its answers.
+
+    The label stands below its image, and in red a wrong answer; both are written as text as well. Tags are those of the
+    Lightning quick start: train/inputs, train/targets, train/preds, and so for val and test.
+    """
+
+    def __init__(self) -> None:
+        self._held: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:
+            pl_module.eval()
+            with torch.no_grad():
+                logits = pl_module(batch[0][:_SHOWN])
+            pl_module.train()
+            self._hold(batch, logits)
+            self._write(trainer, "train")
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx == 0:
+            self._hold(batch, outputs)
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, "val")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, "test")
+
+    def _hold(self, batch: tuple[Tensor, Tensor], logits: Tensor) -> None:
+        self._held = (batch[0][:_SHOWN], batch[1][:_SHOWN], logits[:_SHOWN])
+
+    def _write(self, trainer: pl.Trainer, stage: str) -> None:
+        writer = writer_of(trainer)
+        if writer is None or self._held is None or trainer.sanity_checking:
+            return
+        images, labels, logits = self._held
+        names = class_names(data_of(trainer).dataset)
+        true, read = ([names[k] for k in classes.tolist()] for classes in (labels, logits.argmax(1)))
+        grid, png = labelled_grid(images, true, read), io.BytesIO()
+        grid.save(png, "png")
+        write_picture(trainer, f"{stage}/inputs", png.getvalue(), grid.width, grid.height)
+        for tag, classes in (("targets", true), ("preds", read)):
+            writer.add_text(f"{stage}/{tag}", ", ".join(classes), trainer.global_step)
