@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mnist_cli.report.writers import Figures as Figures
     from mnist_cli.runs.directory import Run as Run
     from mnist_cli.training.distillation import Distillation as Distillation
+    from mnist_cli.training.muon import MuonAdam as MuonAdam
     from mnist_cli.training.run_checkpoint import RunCheckpoint as RunCheckpoint
     from mnist_cli.use.contact_sheet import ContactSheet as ContactSheet
     from mnist_cli.use.predictions import PredictionWriter as PredictionWriter
@@ -51,6 +52,7 @@ _MODULES = {
     "Ensemble": "model.ensemble",
     "Run": "runs.directory",
     "Distillation": "training.distillation",
+    "MuonAdam": "training.muon",
     "RunCheckpoint": "training.run_checkpoint",
     "Evaluation": "report.writers",
     "Figures": "report.writers",
