@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from mnist_cli.command.checks import check_settings
-from mnist_cli.command.data_settings import drop_validation, follow_data
+from mnist_cli.command.data_settings import check_split, drop_validation, follow_data
 from mnist_cli.command.endings import end, is_main_process
 from mnist_cli.command.help import answer_help
 from mnist_cli.command.mistakes import first_sentence
@@ -105,6 +105,8 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config, parser = self.config[self.command], self._parser(self.command)
         check_settings(config, self.command)
+        if self.chosen and self.command in ("fit", "validate"):
+            check_split(config, self.chosen.content["datamodule_hyper_parameters"])
         if self.command == "fit":
             if self.chosen:
                 self.chosen.check_going_on(config.trainer.max_epochs or -1, early_stopping=bool(config.early_stopping))

@@ -30,3 +30,12 @@ def test_what_the_user_gives_wins(own, mnist):
     assert mnist("fit", "--data.dataset", "own.npz", *options) == 0
     model = yaml.safe_load((RUN / "config.yaml").read_text())["model"]
     assert (model["mean"], model["std"]) == pytest.approx((0.5, own[1]), abs=1e-4)
+
+
+@pytest.mark.parametrize("option", ["--data.split_seed=7", "--data.val_size=0.1"])
+@pytest.mark.parametrize("command", [["validate"], ["fit", "--ckpt_path=last", "--trainer.max_epochs=9"]])
+def test_images_that_were_trained_on_are_not_validated_on(command, option, workplace, mnist, capfd):
+    assert mnist(*command, option) == 2
+    name, value = option.removeprefix("--").split("=")
+    was = {"data.split_seed": 42, "data.val_size": 0.2}[name]
+    assert f"--{name} {value}: the checkpoint was trained with {was}, so that it has seen" in capfd.readouterr().err
