@@ -1,5 +1,6 @@
-"""Every command of the README is understood, and its two commands of set-up are the ones that CI runs."""
+"""Every command of the README and of docs/ is understood, and the two commands of set-up are the ones that CI runs."""
 
+import re
 import shlex
 import sys
 from types import ModuleType
@@ -11,9 +12,9 @@ from mnist_cli.__main__ import PLAIN, main
 from mnist_cli.model.networks import MLP
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.strip().split("#")[0].split(">")[0].strip() for line in README.splitlines() if line.startswith("    mnist ")
-]
+PAGES = [README, *(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))]
+LINES = [line for page in PAGES for line in page.splitlines() if line.startswith("    mnist ")]
+COMMANDS = list(dict.fromkeys(" ".join(line.split("#")[0].split(">")[0].split()) for line in LINES))
 
 
 def test_the_two_commands_of_set_up_are_there():
@@ -32,7 +33,7 @@ def test_a_command_of_the_readme_is_understood(command, workplace, monkeypatch, 
     if name in (*PLAIN, "search"):
         assert main([name, "--help"]) == 0
         known = capsys.readouterr().out
-        assert all(option in known for option in options if option.startswith("--"))
+        assert all(option.partition("=")[0] in known for option in options if option.startswith("--"))
         return
     options = [option for option in shlex.split(command)[1:] if option != "--print_config"]
     assert main([*options, "--print_config"]) == 0
@@ -42,3 +43,17 @@ def test_a_command_of_the_readme_is_understood(command, workplace, monkeypatch, 
 def test_every_recipe_is_in_the_readme():
     for config in (ROOT / "configs").glob("*.yaml"):
         assert f"`{config.name}`" in README
+
+
+def test_every_file_that_a_page_names_is_there():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for place in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / place).exists(), f"{page.name}: {place}"
+
+
+def test_every_place_in_the_code_that_the_page_on_lightningcli_names_is_there():
+    page = (ROOT / "docs" / "lightningcli.md").read_text()
+    places = re.findall(r"`([\w/]+\.py)`(?: \(`(\w+)`)?", page)
+    assert len(places) > 15
+    for file, name in places:
+        assert name in (ROOT / "mnist_cli" / file).read_text(), f"{file}: {name}"
