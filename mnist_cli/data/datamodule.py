@@ -14,7 +14,7 @@ from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, new_order
-from mnist_cli.data.given import GivenPictures
+from mnist_cli.data.given import MOST_PICTURES, GivenPictures
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.digits import SIDE, class_names
@@ -183,13 +183,16 @@ class DigitDataModule(pl.LightningDataModule):
     def _eval_loader(self, digits: DigitBatches | GivenPictures) -> EVAL_DATALOADERS:
         """Each image once, on however many processes; Lightning's own sampler would repeat some to fill up."""
         world_size = self.trainer.world_size if self.trainer else 1
+        batch_size = self.eval_batch_size
+        if isinstance(digits, GivenPictures):
+            batch_size = min(batch_size, MOST_PICTURES)
         if world_size == 1:
-            return make_loader(digits, batch_size=self.eval_batch_size, num_workers=self.num_workers)
+            return make_loader(digits, batch_size=batch_size, num_workers=self.num_workers)
         assert self.trainer is not None
         sampler = UnrepeatedDistributedSampler(
             digits, num_replicas=world_size, rank=self.trainer.global_rank, shuffle=False
         )
-        batch_size = _equal_batches(len(digits), world_size, self.eval_batch_size)
+        batch_size = _equal_batches(len(digits), world_size, batch_size)
         return make_loader(digits, batch_size=batch_size, num_workers=self.num_workers, sampler=sampler)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

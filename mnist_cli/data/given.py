@@ -18,6 +18,7 @@ from mnist_cli.errors import UserError
 
 # What is looked for in folders; a file that is named itself may be called anything.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
+MOST_PICTURES = 100  # in a batch: the ink of a large one takes 1 MB
 PictureBatch = tuple[list[Tensor], Tensor, list[str]]
 
 

@@ -82,9 +82,9 @@ def _noise(brightness: np.ndarray) -> float:
 
 
 def _small(brightness: np.ndarray, side: int) -> np.ndarray:
-    """The brightness on `side` to twice as many pixels, or fewer if it has fewer."""
+    """The brightness on at most about `side` pixels."""
     height, width = brightness.shape
-    factor = max(1, max(height, width) // side)
+    factor = -(-max(height, width) // side)
     size = max(1, width // factor), max(1, height // factor)
     small: np.ndarray = cv2.resize(brightness, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     return small

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.data.given import GivenPictures, find_pictures, label_from_name
 from mnist_cli.errors import UserError
 
@@ -48,3 +49,10 @@ def test_a_batch_has_ink_indices_and_problems_in_step(folder, test_digits):
 @pytest.mark.parametrize(("name", "label"), [("a/7_anything.png", 7), ("7.png", 7), ("12.png", None), ("x7.png", None)])
 def test_a_label_is_the_digit_that_a_name_begins_with(name, label):
     assert label_from_name(name) == label
+
+
+def test_few_pictures_are_held_at_a_time_however_many_there_are(folder, test_digits):
+    np.save("many.npy", test_digits[0][:250].numpy())
+    data = DigitDataModule(images="many.npy", eval_batch_size=1000)
+    data.setup("predict")
+    assert [len(indices) for _, indices, _ in data.predict_dataloader()] == [100, 100, 50]
