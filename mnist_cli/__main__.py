@@ -36,6 +36,8 @@ commands:
 options:
   -h, --help   this text; after a command, all of its options
   --version    the version
+  --print_schema
+               a JSON Schema of the files that --config takes, for editors
 
 examples:
   mnist fit --config configs/default.yaml
@@ -57,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 for a mistake of the user; 130 after Ctrl-C; 143 after SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["--print_schema"]:
+        args.insert(0, "fit")  # whose options are those of the other commands
     environment = dict(os.environ)
     try:
         if not args or args[0] in ("-h", "--help"):

@@ -1,6 +1,7 @@
 """`mnist COMMAND --help`: one page with the options that people use; `--help=all` has every one."""
 
 import difflib
+import json
 import re
 import shutil
 from argparse import Action
@@ -9,6 +10,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningArgumentParser
 
 from mnist_cli.command.parts import PARTS
+from mnist_cli.command.schema import make_schema
 from mnist_cli.command.types import class_of, subclass_names
 from mnist_cli.errors import UserError
 from mnist_cli.model.networks import Network
@@ -38,12 +40,15 @@ _SHORT = {
 
 
 def answer_help(command: str, parser: LightningArgumentParser, arguments: list[str]) -> None:
-    """Print the page, or the names that an option takes, if the arguments ask for it.
+    """Print the page, the names that an option takes, or the JSON Schema of the files, if the arguments ask for it.
 
     Raises:
         SystemExit: After printing.
         UserError: If help is asked for an option that takes no class.
     """
+    if "--print_schema" in arguments:
+        print(json.dumps(make_schema(parser), indent=1))
+        raise SystemExit(0)
     if {"-h", "--help"} & set(arguments):
         print(help_page(command, parser))
         raise SystemExit(0)

@@ -85,7 +85,7 @@ def _read(file: str) -> Settings:
 
 def asks_for_help(flag: str) -> bool:
     """Whether an argument asks for a text instead of work."""
-    return flag in ("-h", "--help", "--help=all") or flag.partition("=")[0].endswith(".help")
+    return flag in ("-h", "--help", "--help=all", "--print_schema") or flag.partition("=")[0].endswith(".help")
 
 
 def choose_checkpoint(command: str, options: Options, *, announce: bool) -> ChosenCheckpoint | None:
