@@ -1,5 +1,6 @@
 """How a command ends: its exit status, and the sentence for what the libraries raise."""
 
+import errno
 import os
 import re
 import sys
@@ -36,6 +37,9 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
     try:
         status = work()
     except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            what = error.filename or "a file"
+            raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
         raise UserError(first_sentence(error)) from error
     except (RuntimeError, ValueError) as error:
         if signals.received:

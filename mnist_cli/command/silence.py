@@ -17,6 +17,8 @@ _WARNINGS = (
     r".*callbacks used to create the checkpoint need to be provided.*",
     # Our data module keeps the place in the epoch, where Lightning looks for it in the loader.
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",
+    # Our metrics add the sums of all processes when they are computed: what is logged is the same on each of them.
+    r".*It is recommended to use `self\.log\(.*sync_dist=True\)`.*",
     # RunCheckpoint keeps its files in the run directory that was reserved for it, where config.yaml already is.
     r".*Checkpoint directory .* exists and is not empty.*",
 )

@@ -1,5 +1,6 @@
 """What is said of a fit that did not come to its end, and which status a command ends with."""
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -34,9 +35,20 @@ def test_a_process_that_lost_another_one_says_so(monkeypatch, capfd):
     assert capfd.readouterr().err == ("mnist: error: another process of this run has ended, so this one ends too.\n")
 
 
-def test_a_file_that_cannot_be_written_is_named():
-    with pytest.raises(UserError, match=r"last\.ckpt cannot be used \(No space left on device\)"):
-        end(lambda: fail(OSError(28, "No space left on device", "last.ckpt")), StopSignals())
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (
+            OSError(28, "No space left on device", "last.ckpt"),
+            "the disk is full: last.ckpt cannot be written; free some",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full: a file cannot be written"),
+        (PermissionError(13, "Permission denied", "last.ckpt"), "last.ckpt cannot be used (Permission denied)"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(error, problem):
+    with pytest.raises(UserError, match=re.escape(problem)):
+        end(lambda: fail(error), StopSignals())
 
 
 def test_only_a_checkpoint_that_loads_is_promised(workplace, capfd):
