@@ -49,6 +49,10 @@ def search(arguments: Sequence[str]) -> int:
     torch.set_num_threads(max(1, threads // plan.jobs))
     try:
         return _search(plan, storage, Jobs(arguments, plan.jobs, torch.get_num_threads()))
+    except optuna.exceptions.StorageInternalError as error:
+        raise UserError(
+            f"the database of search '{plan.name}' cannot be reached; when it is back, the same command goes on."
+        ) from error
     finally:
         optuna.logging.set_verbosity(level)
         torch.set_num_threads(threads)
@@ -71,6 +75,7 @@ def _read_options(arguments: Sequence[str]) -> tuple[Plan, str | None]:
         raise UserError("--ckpt_path: a search trains from the beginning; leave it out.")
     file, name = read_search_file(args.search), args.name or Path(args.search).stem
     check_name(name)
+    check_name(f"{name}-trial10000")  # what its runs are called
     return Plan(file, rest, name, options.root, int(args.jobs or 1)), args.storage
 
 

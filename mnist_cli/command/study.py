@@ -145,8 +145,6 @@ class SharedStudy:
     @contextmanager
     def working_on(self, trial: Any) -> Iterator[None]:
         """Keep a trial's heartbeat going; if the block is left before the trial has ended, give it back."""
-        from optuna.exceptions import UpdateFinishedTrialError
-
         done = threading.Event()
 
         def beat() -> None:
@@ -159,15 +157,15 @@ class SharedStudy:
         try:
             yield
         except BaseException:
-            with suppress(UpdateFinishedTrialError):
+            with suppress(Exception):  # another process has it, or the database is away: what was raised matters more
                 trial.set_user_attr("process", {})
             raise
         finally:
             done.set()
             thread.join()
 
-    def report(self, trial: Any, epoch: int, value: float) -> bool:
-        """Report an epoch.
+    def report(self, trial: Any, epoch: int, value: float, seconds: float) -> bool:
+        """Report an epoch, and for how long the trial has been trained.
 
         Returns:
             Whether the trial is to stop, because the pruner wants it or another process has taken it.
@@ -175,6 +173,7 @@ class SharedStudy:
         from optuna.exceptions import UpdateFinishedTrialError
 
         try:
+            trial.set_user_attr("seconds", seconds)
             if epoch not in self.study.get_trials(deepcopy=False)[trial.number].intermediate_values:
                 trial.report(value, epoch)
         except UpdateFinishedTrialError:
@@ -195,11 +194,24 @@ class SharedStudy:
         """
         from optuna.exceptions import UpdateFinishedTrialError
 
+        self.note(trial, **note)
         try:
-            for key, text in note.items():
-                trial.set_user_attr(key, text)
             self._finish(trial, value=value, state=state)
         except (UpdateFinishedTrialError, ValueError) as error:
+            raise TakenOverError from error
+
+    def note(self, trial: Any, **note: Any) -> None:
+        """Keep something with a trial.
+
+        Raises:
+            TakenOverError: If it belongs to another process by now.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            for key, value in note.items():
+                trial.set_user_attr(key, value)
+        except UpdateFinishedTrialError as error:
             raise TakenOverError from error
 
     def _finish(self, trial: Any, *, state: str, value: float | None = None) -> None:

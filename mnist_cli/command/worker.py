@@ -139,14 +139,13 @@ class Worker:
         screen = sys.stdout
 
         def begun(run: Run) -> None:
-            trial.set_user_attr("run", str(run.path.relative_to(self._plan.root)))
+            study.note(trial, run=str(run.path.relative_to(self._plan.root)))
 
         def report(epoch: int, value: float) -> bool:
-            trial.set_user_attr("seconds", time.monotonic() - began)
             if screen.isatty() and self._jobs.number == 1:
                 text = f"{number}: epoch {epoch + 1}, {as_score(self._plan.file.metric, value)}"
                 print(f"{text:<60}", end="\r", file=screen, flush=True)
-            return study.report(trial, epoch, value)
+            return study.report(trial, epoch, value, time.monotonic() - began)
 
         try:
             with study.working_on(trial):

@@ -56,7 +56,7 @@ def test_processes_that_take_the_last_trial_at_one_moment_do_not_exceed_the_limi
 def test_a_trial_whose_process_is_gone_is_taken_over_with_its_settings_and_epochs(opened):
     study = opened()
     entry, trial = study.claim(LR)
-    study.report(trial, 0, 0.5)
+    study.report(trial, 0, 0.5, 1.0)
     trial.set_user_attr("run", "lightning_logs/version_7")
     trial.set_user_attr("process", DEAD)
     again, successor = opened().claim(LR)
@@ -66,7 +66,7 @@ def test_a_trial_whose_process_is_gone_is_taken_over_with_its_settings_and_epoch
     assert opened().claim(LR)[0].number == 2  # the first is not taken a second time
     with pytest.raises(TakenOverError):
         study.finish(trial, value=0.9)
-    assert study.report(trial, 1, 0.9) is True
+    assert study.report(trial, 1, 0.9, 2.0) is True
     opened().finish(successor, value=0.7)
     first = study.entries()[0]
     assert (first.number, first.score) == (1, 0.7)

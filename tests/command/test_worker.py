@@ -1,8 +1,13 @@
 """Several processes in one search, and what is left when one of them is killed or stopped."""
 
+import json
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +24,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -77,3 +82,69 @@ def test_ctrl_c_ends_with_what_there_is_and_says_how_to_go_on(workplace, data_di
     assert "The best: trial" in out
     assert len(rows("searches/small/trials.csv")) >= 2
     assert Path("searches/small/best.yaml").exists()
+
+
+@pytest.fixture
+def postgresql():
+    """The address of a PostgreSQL server of the test's own, run by an ordinary user on a free port of this machine."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *filter(None, [shutil.which("initdb")])]
+    if not found:
+        pytest.skip("needs PostgreSQL, such as Debian's package postgresql")
+    programs, user = Path(found[0]).parent, "postgres" if os.getuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory() as place, socket.socket() as free:
+        if user:
+            shutil.chown(place, user)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        initialize = [programs / "initdb", "-D", f"{place}/data", "-U", "mnist", "-A", "trust", "--no-sync"]
+        subprocess.run(initialize, check=True, user=user, cwd=place, stdout=subprocess.DEVNULL)
+        serve = [programs / "postgres", "-D", f"{place}/data", "-p", str(port), "-h", "127.0.0.1", "-k", place]
+        with Path(place, "log").open("w") as log:
+            server = subprocess.Popen(serve, user=user, cwd=place, stderr=log)
+        try:
+            ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            wait_for(lambda: subprocess.run(ready).returncode == 0)
+            yield f"postgresql://mnist@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)  # it ends its sessions
+            server.wait()
+
+
+def test_three_workers_share_a_postgresql_and_one_of_them_is_killed(workplace, postgresql, data_dir):
+    Path("small.yaml").write_text(f"{SPACE}\ntrials: 8\nrepeats: 2\n")
+    options = ["--storage", postgresql, "--data.data_dir", data_dir, "--trainer.max_epochs=40", "--early_stopping=null"]
+    said = [Path(f"said-{number}.txt") for number in range(3)]
+    workers = []
+    for file in said:
+        with file.open("w") as out:
+            workers.append(subprocess.Popen([*COMMAND, *options], stdout=out))
+    victim, *survivors = workers
+
+    def runs_of(process):
+        records = Path("lightning_logs").glob("*/run.json")
+        return [file.parent for file in records if json.loads(file.read_text())["process"]["pid"] == process.pid]
+
+    def is_at_work():
+        assert all(worker.poll() is None for worker in workers)
+        return [run for run in runs_of(victim) if (run / "metrics.csv").exists() and 3 < len(metrics(run)) < 30]
+
+    wait_for(is_at_work)
+    killed = is_at_work()[0]
+    victim.kill()
+    victim.wait()
+    done = metrics(killed)
+    assert len(done) < 40
+    assert [worker.wait() for worker in survivors] == [0, 0]
+    table = rows("searches/small/trials.csv")
+    assert [(row["trial"], row["state"], row["epochs"]) for row in table] == [
+        (str(number), "complete", "40") for number in range(1, 9)
+    ]
+    finished = {row["run"] for row in table}
+    assert len(finished) == 8
+    assert str(killed) not in finished
+    successors = [run for run in map(Path, finished) if metrics(run)[: len(done) - 1] == done[:-1]]
+    assert len(successors) == 1  # it went on where the killed one was
+    assert successors[0] in runs_of(survivors[0]) + runs_of(survivors[1])
+    assert len(list(Path("lightning_logs").glob("*/test.json"))) == 2
+    assert all("The best: trial" in said[number].read_text() for number in (1, 2))
