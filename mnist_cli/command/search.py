@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from mnist_cli.command.endings import end
 from mnist_cli.command.results import Results, write_results
 from mnist_cli.command.resume import sort_options
 from mnist_cli.command.space import read_search_file
@@ -20,6 +21,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import check_name
 from mnist_cli.runs.settings import load_settings
 from mnist_cli.runs.short_names import flatten
+from mnist_cli.training.stop_signals import StopSignals
 
 # What may differ between the machines of one search.
 _LOCAL = ("data_dir", "default_root_dir", "accelerator", "devices", "num_workers", "logger", "enable_progress_bar")
@@ -48,7 +50,8 @@ def search(arguments: Sequence[str]) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(max(1, threads // plan.jobs))
     try:
-        return _search(plan, storage, Jobs(arguments, plan.jobs, torch.get_num_threads()))
+        jobs = Jobs(arguments, plan.jobs, torch.get_num_threads())
+        return end(lambda: _search(plan, storage, jobs), StopSignals())
     except optuna.exceptions.StorageInternalError as error:
         raise UserError(
             f"the database of search '{plan.name}' cannot be reached; when it is back, the same command goes on."

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mnist_cli.command.results import as_score, in_words
 from mnist_cli.command.space import SearchFile, as_flags
 from mnist_cli.command.study import Entry, SharedStudy, TakenOverError
@@ -154,7 +156,7 @@ class Worker:
                     state = "PRUNED" if outcome.stopped else "COMPLETE"
                 except DivergedError as error:  # so bad that it had to stop
                     problem, state = str(error), "PRUNED"
-                except UserError as error:
+                except (UserError, torch.OutOfMemoryError) as error:
                     problem, state = str(error), "FAIL"
                 note = {"epochs": outcome.epochs, "test_acc": outcome.test_acc} if outcome else {"problem": problem}
                 score = outcome.score if outcome else None
