@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.checks import check_settings
 from mnist_cli.command.cli import DigitCLI
+from mnist_cli.command.data_settings import follow_data
 from mnist_cli.command.parts import PARTS
 from mnist_cli.command.space import Dimension, SearchFile, as_flags, as_text
 from mnist_cli.errors import UserError
@@ -169,7 +170,8 @@ class SettingsCLI(DigitCLI):
         _check_one_process(config.trainer)
         if config.trainer.limit_val_batches == 0:
             raise UserError("--trainer.limit_val_batches 0: a search chooses by the validation; leave it out.")
-        self.complete = parser.dump(config, skip_none=False)
+        follow_data(config)
+        self.settings = self.complete = parser.dump(config, skip_none=False)
         for name in PARTS:
             config[name] = None
         config.trainer.logger, config.trainer.enable_checkpointing = False, False
