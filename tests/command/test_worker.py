@@ -8,12 +8,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers import SPACE, TINY, metrics, rows
+from optuna.distributions import FloatDistribution
+
+from mnist_cli.command.storage import open_storage, open_study
+from mnist_cli.command.study import TakenOverError
+from mnist_cli.runs.record import Process
 
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "mnist_cli", "search", "--search", "small.yaml", *TINY]
@@ -109,6 +116,33 @@ def postgresql():
         finally:
             server.send_signal(signal.SIGINT)  # it ends its sessions
             server.wait()
+
+
+def test_a_postgresql_hands_out_each_trial_once_and_an_abandoned_one_once_more(tmp_path, postgresql):
+    lr = {"lr": FloatDistribution(1e-4, 0.1, log=True)}
+    studies = [open_study(open_storage(postgresql, tmp_path), "some", "max", 5) for _ in range(4)]
+    claimed = []
+    barrier = threading.Barrier(len(studies))
+
+    def work(study):
+        barrier.wait()
+        while found := study.claim(lr):
+            claimed.append((found[0].number, found[1], study))
+
+    threads = [threading.Thread(target=work, args=(study,)) for study in studies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for number, *_ in claimed) == [1, 2, 3, 4, 5]
+    trial, study = next((trial, study) for number, trial, study in claimed if number == 2)
+    study.report(trial, 0, 0.5, 1.0)
+    study.note(trial, run="version_2", process=asdict(replace(Process.this(), pid=2**22 - 1, began="1")))
+    first, second = (open_study(open_storage(postgresql, tmp_path), "some", "max", 5).claim(lr) for _ in range(2))
+    assert (first[0].number, first[0].note["run"], first[0].trial.intermediate_values) == (2, "version_2", {0: 0.5})
+    assert second is None
+    with pytest.raises(TakenOverError):
+        study.finish(trial, value=0.9)
 
 
 def test_three_workers_share_a_postgresql_and_one_of_them_is_killed(workplace, postgresql, data_dir):
