@@ -26,7 +26,6 @@ TINY = [
     "--trainer.limit_val_batches=1",
     "--trainer.limit_test_batches=1",
     "--trainer.logger=false",
-    "--batch_log=null",
     "--figures=null",
     "--model.net.hidden_sizes=[16]",
 ]

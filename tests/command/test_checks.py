@@ -51,7 +51,6 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
         ("--data.split_seed=12345678901234567890123", "there is no such large number here"),
         ("--data.val_size=1", "data.val_size 1.0: of 60,000 images it leaves none for training"),
         ("--figures.per_class=-1", "figures.per_class: expected a whole number of at least 1"),
-        ("--contact_sheet.count=0", "contact_sheet.count: expected a whole number of at least 1"),
         ("--model.optimizer.lr=.nan", "--model.optimizer.lr nan: this is not a number"),
         (
             f"{STEPS} --model.lr_scheduler.step_size=0",

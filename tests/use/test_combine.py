@@ -71,7 +71,7 @@ def test_it_is_tested_as_the_mean_of_its_members(members, workplace, mnist, test
 
 def test_it_predicts_the_mean_of_its_members(members, workplace, mnist, test_digits):
     np.save("images.npy", test_digits[0][:50].numpy())
-    assert mnist("predict", "images.npy", "--ckpt_path", "best", "--contact_sheet=null") == 0
+    assert mnist("predict", "images.npy", "--ckpt_path", "best") == 0
     rows = [line.split(",") for line in (RUN / "predictions.csv").read_text().splitlines()]
     place = rows[0].index("p0")
     got = torch.tensor([[float(value) for value in row[place : place + 10]] for row in rows[1:]])

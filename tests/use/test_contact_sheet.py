@@ -59,3 +59,8 @@ def test_it_can_be_switched_off(place, test_digits):
     Image.fromarray(255 - test_digits[0][0].numpy()).save("7.png")
     assert main(["predict", "7.png", "--contact_sheet=null"]) == 0
     assert not (RUN / "predictions.png").exists()
+
+
+def test_a_sheet_of_nothing_is_refused(mnist, capfd):
+    assert mnist("fit", "--contact_sheet.count=0") == 2
+    assert "contact_sheet.count: expected a whole number of at least 1" in capfd.readouterr().err
