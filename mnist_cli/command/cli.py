@@ -11,8 +11,10 @@ from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
+from mnist_cli.command.agreement import check_against_run, name_evaluation, say_useless
 from mnist_cli.command.checks import check_settings
-from mnist_cli.command.data_settings import check_split, drop_validation, follow_data
+from mnist_cli.command.closing import choose_tested, say_why_stopped
+from mnist_cli.command.data_settings import drop_validation, follow_data
 from mnist_cli.command.endings import end, is_main_process
 from mnist_cli.command.help import answer_help
 from mnist_cli.command.mistakes import first_sentence
@@ -26,7 +28,6 @@ from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.report.answers import Answers
 from mnist_cli.report.tensorboard import Hyperparameters
-from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
@@ -105,11 +106,11 @@ class DigitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config, parser = self.config[self.command], self._parser(self.command)
         check_settings(config, self.command)
-        if self.chosen and self.command in ("fit", "validate"):
-            check_split(config, self.chosen.content["datamodule_hyper_parameters"])
+        if self.chosen:
+            check_against_run(config, self.command, self.chosen)
+        else:
+            say_useless(config, self.options.flags)
         if self.command == "fit":
-            if self.chosen:
-                self.chosen.check_going_on(config.trainer.max_epochs or -1, early_stopping=bool(config.early_stopping))
             follow_data(config)
         self.settings = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
@@ -118,6 +119,7 @@ class DigitCLI(LightningCLI):
         if self.command != "fit":
             config.trainer.logger, config.trainer.enable_checkpointing = False, False
             assert self.chosen is not None
+            name_evaluation(config, self.command, self.chosen)
             set_places(config, self.chosen.run or Run(self.chosen.path.parent))
         elif not config.trainer.fast_dev_run and is_main_process():
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
@@ -160,8 +162,9 @@ class DigitCLI(LightningCLI):
         """The callbacks that are not options, because the others and the run directory rely on them."""
         trainer = self.config_init[self.command].trainer
         ours: list[Callback] = [self.signals] if self.signals else []
+        chosen = self.chosen if self.command != "fit" else None
         if self.command != "predict":
-            ours.append(Answers())
+            ours.append(Answers(chosen.changes(self.config[self.command].as_dict()) if chosen else {}))
         if self.command == "fit":
             ours += [EpochState(), History(self.run_directory.metrics if self.run_directory else None)]
             defaults = self._parser("fit").dump(self._parser("fit").get_defaults(skip_validation=True), skip_none=False)
@@ -196,17 +199,13 @@ class DigitCLI(LightningCLI):
         config = self.config_init[self.command]
         if not config.test_after_fit or config.trainer.fast_dev_run:
             return
-        if (stopping := config.early_stopping) and stopping.stopped_epoch:
-            waited = f"{stopping.monitor} was no better for {stopping.patience} epoch{'s'[: stopping.patience - 1]}"
-            rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {waited}.")
-        path = config.checkpoint.best_model_path if config.checkpoint else None
+        say_why_stopped(config.early_stopping, self.trainer)
+        path = choose_tested(self.trainer)
         # Averaging would put back the weights that training goes on with, in place of the average that was saved.
         trainer: Any = self.trainer  # its callbacks are set by a connector of Lightning's
         trainer.callbacks = [one for one in trainer.callbacks if not isinstance(one, WeightAveraging)]
-        if path:
-            rank_zero_only(print)(open_checkpoint(Path(path)).describe())
         self.trainer.test(
-            self.model, datamodule=self.datamodule, ckpt_path=path or None, weights_only=True, verbose=self._verbose
+            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=self._verbose
         )
 
 

@@ -28,6 +28,7 @@ class Options:
         flags: All other arguments, in order.
         wanted: What `--ckpt_path` says, on the command line or in a file.
         root: Folder of the runs: --trainer.default_root_dir.
+        of_run: Directory of the run whose config.yaml is among the files: then `best` and `last` are its checkpoints.
         recipe: Names of the files, without `.yaml`; of the config.yaml of a run, the run's own.
         trust: Whether the user trusts a checkpoint from elsewhere.
     """
@@ -38,6 +39,7 @@ class Options:
     root: Path
     recipe: str | None = None
     trust: bool = False
+    of_run: Path | None = None
 
 
 def sort_options(arguments: list[str]) -> Options:
@@ -64,7 +66,9 @@ def sort_options(arguments: list[str]) -> Options:
     wanted = {None: wanted, "null": None}.get(named.ckpt_path, named.ckpt_path)
     recipe = " + ".join(filter(None, map(_recipe, given.config))) or None
     wanted = None if wanted is None else str(wanted)
-    return Options(files, flags, wanted, Path(named.root or root or "."), recipe, given.trust)
+    runs = [Path(file).parent for file in given.config if Path(file).name == Run(Path()).config.name]
+    of_run = next((run for run in reversed(runs) if any(Run(run).checkpoints.glob("*.ckpt"))), None)
+    return Options(files, flags, wanted, Path(named.root or root or "."), recipe, given.trust, of_run)
 
 
 def _recipe(file: str) -> str | None:
@@ -105,7 +109,10 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
     if wanted is None or any(asks_for_help(flag) for flag in options.flags):
         return None
     if announce or _VARIABLE not in os.environ:
-        found = find_checkpoint(wanted, options.root, resume=command == "fit")
+        if options.of_run and wanted in ("best", "last"):
+            found = find_checkpoint(str(options.of_run), options.root, resume=wanted == "last")
+        else:
+            found = find_checkpoint(wanted, options.root, resume=command == "fit")
         if command == "fit" and not Path(wanted).is_file():
             found = _loadable(found)
         os.environ[_VARIABLE] = str(found.absolute())

@@ -79,7 +79,7 @@ def try_schedule(
     with warnings.catch_warnings(action="ignore"):  # torch warns that its optimizer took no step
         scheduler = make(make_optimizer([nn.Parameter(torch.zeros(2, 2))]), **arguments)
         try:
-            for _ in range(2):
+            for _ in range(min(2, getattr(scheduler, "total_steps", 2))):
                 scheduler.step(1.0) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
         except (ValueError, TypeError, ArithmeticError, IndexError) as error:
             given = ", ".join(f"{name}={value}" for name, value in arguments.items())

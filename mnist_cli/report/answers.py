@@ -16,6 +16,9 @@ from mnist_cli.report.evaluation import EvaluationReport, evaluate
 class Answers(Callback):
     """Keeps the logits of a test or validation, and makes the report of them before the other callbacks' end hooks.
 
+    Args:
+        changed: Settings of the network, loss and data set that are not those of the run, by short names.
+
     Attributes:
         report: The evaluation; on the main process only, once the test or validation has ended.
         images: What was read, uint8, shape (N, 28, 28).
@@ -28,7 +31,8 @@ class Answers(Callback):
     labels: np.ndarray
     probabilities: np.ndarray
 
-    def __init__(self) -> None:
+    def __init__(self, changed: dict[str, Any] | None = None) -> None:
+        self._changed = changed or {}
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def on_test_batch_end(
@@ -64,7 +68,8 @@ class Answers(Callback):
             probabilities,
             labels,
             stage=stage,
-            checkpoint=str(trainer.ckpt_path),
+            checkpoint=str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            changed=self._changed,
             dataset=data_of(trainer).dataset,
             loss=trainer.callback_metrics[loss].item(),
         )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from rich.table import Table
 from torch import Tensor
@@ -41,7 +42,8 @@ class EvaluationReport:
 
     Attributes:
         stage: test or validate.
-        checkpoint: File of the weights.
+        checkpoint: File of the weights; None for those in memory.
+        changed: Settings of the network, loss and data set that are not those of the run, by short names.
         dataset: Name or path of the data set.
         loss: Mean loss.
         images: Number of images.
@@ -55,7 +57,8 @@ class EvaluationReport:
     """
 
     stage: str
-    checkpoint: str
+    checkpoint: str | None
+    changed: dict[str, Any]
     dataset: str
     loss: float
     images: int
@@ -69,7 +72,14 @@ class EvaluationReport:
 
 
 def evaluate(
-    probabilities: Tensor, labels: Tensor, *, stage: str, checkpoint: str, dataset: str, loss: float
+    probabilities: Tensor,
+    labels: Tensor,
+    *,
+    stage: str,
+    checkpoint: str | None,
+    dataset: str,
+    loss: float,
+    changed: dict[str, Any] | None = None,
 ) -> EvaluationReport:
     """Evaluate the answers to a set of images.
 
@@ -77,9 +87,10 @@ def evaluate(
         probabilities: float, shape (N, 10), N at least 1.
         labels: The true classes, int64, shape (N,).
         stage: test or validate.
-        checkpoint: File of the weights.
+        checkpoint: File of the weights; None for those in memory.
         dataset: Name or path of the data set.
         loss: Mean loss.
+        changed: Settings of the network, loss and data set that are not those of the run, by short names.
     """
     counts = multiclass_confusion_matrix(probabilities, labels, NUM_CLASSES)
     shares = (
@@ -93,6 +104,7 @@ def evaluate(
     return EvaluationReport(
         stage=stage,
         checkpoint=checkpoint,
+        changed=changed or {},
         dataset=dataset,
         loss=loss,
         images=images,
@@ -130,7 +142,9 @@ def render(report: EvaluationReport, names: list[str]) -> list[str | Table]:
             name, f"{row.images:,}", *(f"{100 * share:.2f} %" for share in (row.precision, row.recall, row.f1))
         )
     confusions = ", ".join(f"{names[c.true]} read as {names[c.read_as]} ({c.count})" for c in report.confusions)
+    changed = ", ".join(f"{name} {value}" for name, value in report.changed.items())
     return [
+        *([f"with other settings than the run's: {changed}"] if changed else []),
         f"{title} on {report.images:,} images of {report.dataset}: accuracy {100 * report.accuracy:.2f} % "
         f"(95 % interval {low:.2f} to {high:.2f}), {report.errors:,} errors",
         f"loss {report.loss:.4f}, expected calibration error {100 * report.expected_calibration_error:.2f} %",

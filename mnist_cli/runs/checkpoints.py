@@ -10,6 +10,7 @@ import torch
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import Run, run_of, shown
 from mnist_cli.runs.settings import Settings, modernize, without_places
+from mnist_cli.runs.short_names import changes
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,13 @@ class ChosenCheckpoint:
                 f"--ckpt_path: that run is complete, early stopping ended it after {done} epochs; go on with "
                 "--early_stopping null."
             )
+
+    def changes(self, settings: Settings) -> dict[str, Any]:
+        """What of the network, the loss and the data set in *settings* is another than in the run, by short names."""
+        parts = {"model": ("net", "loss"), "data": ("dataset",)}
+        groups = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+        own = {group: {name: self.content[groups[group]].get(name) for name in parts[group]} for group in parts}
+        return changes({group: {name: settings[group][name] for name in parts[group]} for group in parts}, own)
 
     def describe(self) -> str:
         """One line: the file, its run, its epoch and its score."""

@@ -45,6 +45,7 @@ def test_a_batch_of_one_image_is_found_if_an_epoch_has_it(num_images, size, batc
 def test_a_schedule_that_cannot_go_on_is_found():
     try_schedule(StepLR, {"step_size": 1}, SGD, 10)
     try_schedule(OneCycleLR, {"max_lr": 0.1, "total_steps": 10}, SGD, 10)
+    try_schedule(OneCycleLR, {"max_lr": 0.1, "total_steps": 1}, SGD, 1)
     with pytest.raises(UserError, match=r"StepLR\(step_size=0\) cannot take a step"):
         try_schedule(StepLR, {"step_size": 0}, SGD, 10)
     with pytest.raises(UserError, match="total_steps 10: the run has 11 steps"):
