@@ -28,5 +28,5 @@ def choose_tested(trainer: pl.Trainer) -> str | None:
     ours = (one for one in trainer.checkpoint_callbacks if isinstance(one, RunCheckpoint))  # the best comes first
     path = next((one.best_model_path for one in ours if one.best_model_path), None)
     if path:
-        rank_zero_only(print)(open_checkpoint(Path(path)).describe())
+        rank_zero_only(print)(open_checkpoint(Path(path), trusted=True).describe())
     return path

@@ -8,6 +8,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveIn
 from torch import Tensor, nn
 
 from mnist_cli.digits import SIDE
+from mnist_cli.errors import UserError
 
 
 class RandomDistortion(nn.Module):
@@ -103,3 +104,21 @@ def _widen(images: Tensor) -> Tensor:
     padded = F.pad(images, (1, 1, 1, 1))
     rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 2:]), padded[..., 1:-1])
     return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 2:, :]), rows[..., 1:-1, :])
+
+
+def try_augment(augment: nn.Sequential) -> None:
+    """See that an augmentation returns images as it gets them: found before the first step, not at it.
+
+    Raises:
+        UserError: If it fails, or returns another shape.
+    """
+    images = torch.zeros(2, 1, SIDE, SIDE)
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            shape = tuple(augment(images).shape)
+        problem = "" if shape == images.shape else f"from images of shape (B, 1, 28, 28) it makes {shape}"
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        names = ", ".join(type(module).__name__ for module in augment)
+        raise UserError(f"data.augment: {names} cannot be used ({problem}); change its arguments.")

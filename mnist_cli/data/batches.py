@@ -17,12 +17,14 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
     Args:
         images: uint8, shape (N, 28, 28).
         labels: int64, shape (N,).
+        names: What each image is called, so that it can be looked up, as in `test[17]`.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, names: Sequence[str] = ()) -> None:
         assert len(images) == len(labels), (images.shape, labels.shape)
         self.images = images.unsqueeze(1)
         self.labels = labels
+        self.names = names
 
     def to(self, device: torch.device) -> "DigitBatches":
         """Keep the digits on a device, so that no batch has to be copied there."""
@@ -128,3 +130,8 @@ def make_loader(
 
 def _identity(batch: Any) -> Any:
     return batch
+
+
+def numbered(name: str, indices: Sequence[int]) -> list[str]:
+    """Names of images by their place, as in `test[17]`."""
+    return [f"{name}[{index}]" for index in indices]

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
-from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, new_order
-from mnist_cli.data.given import MOST_PICTURES, GivenPictures
+from mnist_cli.data.augment import try_augment
+from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, new_order, numbered
+from mnist_cli.data.given import MOST_PICTURES, GivenPictures, label_from_name
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
-from mnist_cli.digits import SIDE, class_names
+from mnist_cli.data.statistics import say_if_dark_on_light
+from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 
 
@@ -83,6 +85,7 @@ class DigitDataModule(pl.LightningDataModule):
         self.predict_set: DigitBatches | GivenPictures
         self._order: Shuffled | Share
         self._restored: dict[str, Any] | None = None  # the state of the checkpoint that a fit goes on from
+        self.predict_labels: Tensor | None = None
 
     def prepare_data(self) -> None:
         if self.images is None:
@@ -92,10 +95,10 @@ class DigitDataModule(pl.LightningDataModule):
         if stage == "predict":
             self.predict_set = self._to_predict()
         elif stage == "test":
-            self.test_set = DigitBatches(*self._read(train=False))
+            images, labels = self._read(train=False)
+            self.test_set = DigitBatches(images, labels, numbered("test", range(len(labels))))
         else:
-            if stage == "fit":
-                self._check_augment()
+            try_augment(self.augment)
             images, labels = self._read(train=True)
             if self.val_size == 0:
                 if stage == "validate":
@@ -114,7 +117,7 @@ class DigitDataModule(pl.LightningDataModule):
             split = torch.Generator().manual_seed(self.split_seed)
             everything = DigitBatches(images, labels)
             train, val = random_split(everything, [num_train, len(labels) - num_train], generator=split)
-            self.val_set = DigitBatches(images[val.indices], labels[val.indices])
+            self.val_set = DigitBatches(images[val.indices], labels[val.indices], numbered("train", val.indices))
             if stage == "fit":
                 self.train_set = self._place(DigitBatches(images[train.indices], labels[train.indices]))
 
@@ -124,38 +127,37 @@ class DigitDataModule(pl.LightningDataModule):
     def check_test_set(self) -> None:
         """Find what is wrong with the files of the test set before the training, not after it."""
         self.prepare_data()
-        self._read(train=False)
-
-    def _check_augment(self) -> None:
-        """That the augmentation returns images as it gets them: found now, not at the first step."""
-        images = torch.zeros(2, 1, SIDE, SIDE)
-        try:
-            with torch.random.fork_rng(), torch.no_grad():
-                shape = tuple(self.augment(images).shape)
-            problem = "" if shape == images.shape else f"from images of shape (B, 1, 28, 28) it makes {shape}"
-        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
-            problem = " ".join(str(error).split())
-        if problem:
-            names = ", ".join(type(module).__name__ for module in self.augment)
-            raise UserError(f"data.augment: {names} cannot be used ({problem}); change its arguments.")
+        read_digits(self.dataset, self.data_dir, train=False)
 
     def _to_predict(self) -> DigitBatches | GivenPictures:
         """The test set; or what was given, which is prepared as digits if the network reads digits."""
         if self.images is not None and class_names(self.dataset) == class_names("MNIST"):
             return GivenPictures(self.images)
         if self.images is None:
-            images = self._read(train=False)[0]
+            images, self.predict_labels = self._read(train=False)
+            names = numbered("test", range(len(images)))
         elif any(not name.lower().endswith(".npy") for name in self.images):
             raise UserError(
                 f"--data.images: pictures are prepared as digits, and this network reads {self.dataset}; give .npy "
                 "files of images in its own form."
             )
         else:
-            images = torch.cat([read_images(Path(name)) for name in self.images])
-        return DigitBatches(images, torch.arange(len(images)))
+            read = {name: read_images(Path(name)) for name in self.images}
+            images = torch.cat(list(read.values()))
+            say_if_dark_on_light(images, ", ".join(read))
+            names = [place for name, some in read.items() for place in numbered(name, range(len(some)))]
+        return DigitBatches(images, torch.arange(len(images)), names)
+
+    def true_label(self, index: int) -> int | None:
+        """The label of an image of `predict_set`: the test set's, or what its name begins with; None if unknown."""
+        if self.predict_labels is not None:
+            return int(self.predict_labels[index])
+        return label_from_name(self.predict_set.names[index]) if self.labels_from_name else None
 
     def _read(self, *, train: bool) -> tuple[Tensor, Tensor]:
-        return read_digits(self.dataset, self.data_dir, train=train)
+        images, labels = read_digits(self.dataset, self.data_dir, train=train)
+        say_if_dark_on_light(images, f"the {'training' if train else 'test'} images of {self.dataset}")
+        return images, labels
 
     def train_dataloader(self) -> TRAIN_DATALOADERS:
         world = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

@@ -1,6 +1,10 @@
-"""Mean and standard deviation of a data set's pixels, by which networks scale them."""
+"""What the pixels of a data set look like: mean and deviation, by which networks scale them, and which is the ink."""
+
+import sys
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from mnist_cli.data.sources import NUMPY_COPY, prepare_digits, read_digits
 
@@ -26,3 +30,16 @@ def pixel_statistics(dataset: str, data_dir: str) -> tuple[float, float]:
     mean = float((counts * values).sum() / counts.sum())
     std = float((counts * (values - mean) ** 2).sum() / counts.sum()) ** 0.5
     return round(mean, 4), max(round(std, 4), 1e-4)  # images of one colour have no deviation to divide by
+
+
+def say_if_dark_on_light(images: Tensor, source: str) -> None:
+    """Networks that were trained on ink of 255 misread dark ink on light paper, and nothing else would tell."""
+    some = images[:: max(1, len(images) // 1000)].float()
+    border = torch.cat([some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1]], 1)
+    if border.median() > 127 and some.mean() > 127:
+        look = f"mean {some.mean():.0f} and border {border.median():.0f} of 255"
+        rank_zero_only(print)(
+            f"{source}: they look like dark ink on light paper ({look}), and here ink is 255; invert them, unless the "
+            "network was trained on such.",
+            file=sys.stderr,
+        )

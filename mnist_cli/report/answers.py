@@ -1,5 +1,7 @@
 """What the network answered in a test or validation: collected and evaluated once, for all who show it."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,8 +11,10 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from mnist_cli.data.batches import DigitBatches
 from mnist_cli.data.datamodule import data_of
 from mnist_cli.report.evaluation import EvaluationReport, evaluate
+from mnist_cli.runs.directory import run_of
 
 
 class Answers(Callback):
@@ -24,12 +28,14 @@ class Answers(Callback):
         images: What was read, uint8, shape (N, 28, 28).
         labels: The true classes, int64, shape (N,).
         probabilities: float32, shape (N, 10).
+        places: Where each image is found, as in `test[17]`.
     """
 
     report: EvaluationReport
     images: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+    places: Sequence[str]
 
     def __init__(self, changed: dict[str, Any] | None = None) -> None:
         self._changed = changed or {}
@@ -50,19 +56,19 @@ class Answers(Callback):
     on_validation_batch_end = on_test_batch_end
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._evaluate(trainer, "test", "test/loss", data_of(trainer).test_set.images)
+        self._evaluate(trainer, "test", "test/loss", data_of(trainer).test_set)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
-            self._evaluate(trainer, "validate", "val/loss", data_of(trainer).val_set.images)
+            self._evaluate(trainer, "validate", "val/loss", data_of(trainer).val_set)
 
-    def _evaluate(self, trainer: pl.Trainer, stage: str, loss: str, images_u8: Tensor) -> None:
+    def _evaluate(self, trainer: pl.Trainer, stage: str, loss: str, digits: DigitBatches) -> None:
         batches, self._batches = self._batches, []
         logits, labels = gather(batches)
         if not trainer.is_global_zero:
             return
         probabilities = logits.float().softmax(1)
-        self.images = images_u8[: len(labels)].squeeze(1).numpy()
+        self.images, self.places = digits.images[: len(labels)].squeeze(1).numpy(), digits.names
         self.labels, self.probabilities = labels.numpy(), probabilities.numpy()
         self.report = evaluate(
             probabilities,
@@ -70,9 +76,16 @@ class Answers(Callback):
             stage=stage,
             checkpoint=str(trainer.ckpt_path) if trainer.ckpt_path else None,
             changed=self._changed,
+            run=_run_name(trainer),
             dataset=data_of(trainer).dataset,
             loss=trainer.callback_metrics[loss].item(),
         )
+
+
+def _run_name(trainer: pl.Trainer) -> str | None:
+    """What the run of the tested weights is called: version_3, and the name that its user gave it."""
+    run = run_of(Path(str(trainer.ckpt_path))) if trainer.ckpt_path else None
+    return " ".join(filter(None, (run.path.name, run.name))) if run else None
 
 
 def answers_of(trainer: pl.Trainer) -> Answers:

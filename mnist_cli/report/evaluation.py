@@ -43,6 +43,7 @@ class EvaluationReport:
     Attributes:
         stage: test or validate.
         checkpoint: File of the weights; None for those in memory.
+        run: Name of its run; None if it lies in none.
         changed: Settings of the network, loss and data set that are not those of the run, by short names.
         dataset: Name or path of the data set.
         loss: Mean loss.
@@ -58,6 +59,7 @@ class EvaluationReport:
 
     stage: str
     checkpoint: str | None
+    run: str | None
     changed: dict[str, Any]
     dataset: str
     loss: float
@@ -70,6 +72,15 @@ class EvaluationReport:
     confusions: list[Confusion]
     confusion_matrix: list[list[int]]
 
+    @property
+    def source(self) -> str:
+        """Stage, data set and run in a line, for the titles of figures."""
+        run = f", run {self.run}" if self.run else ""
+        return f"{_STAGES[self.stage]} on {self.dataset}{run}"
+
+
+_STAGES = {"test": "Test", "validate": "Validation"}
+
 
 def evaluate(
     probabilities: Tensor,
@@ -79,6 +90,7 @@ def evaluate(
     checkpoint: str | None,
     dataset: str,
     loss: float,
+    run: str | None = None,
     changed: dict[str, Any] | None = None,
 ) -> EvaluationReport:
     """Evaluate the answers to a set of images.
@@ -90,6 +102,7 @@ def evaluate(
         checkpoint: File of the weights; None for those in memory.
         dataset: Name or path of the data set.
         loss: Mean loss.
+        run: Name of the run.
         changed: Settings of the network, loss and data set that are not those of the run, by short names.
     """
     counts = multiclass_confusion_matrix(probabilities, labels, NUM_CLASSES)
@@ -104,6 +117,7 @@ def evaluate(
     return EvaluationReport(
         stage=stage,
         checkpoint=checkpoint,
+        run=run,
         changed=changed or {},
         dataset=dataset,
         loss=loss,
@@ -133,7 +147,7 @@ def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[floa
 def render(report: EvaluationReport, names: list[str]) -> list[str | Table]:
     """The report for a terminal; *names* are those of the classes."""
     low, high = (100 * bound for bound in report.accuracy_interval_95)
-    title = {"test": "Test", "validate": "Validation"}[report.stage]
+    title = _STAGES[report.stage]
     table = Table("class", "images", "precision", "recall", "F1")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -10,7 +10,7 @@ picture in one pair of axes, because axes for each digit take seconds to draw. L
 as in colour, to be distinguished in grey print.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 GALLERY_COLUMNS = 8
 GALLERY_LIMIT = 40
+Interval = Callable[[int, int], tuple[float, float]]  # of a share, from the numbers of correct and of all images
 
 _DPI = 120
 _BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers can distinguish them
@@ -130,17 +131,20 @@ def gallery_figure(
     *,
     title: str,
     class_names: Sequence[str] | None = None,
+    places: Sequence[str] | None = None,
 ) -> Figure:
     """Show the first images, up to 40, with their true class, what they are read as, and how probable that is.
 
-    The images come in the order given, so *title* should say which they are and what orders them; N may be 0.
+    The images come in the order given, so *title* should say which they are and what orders them; N may be 0. *places*
+    say where each image is found, as in `test[17]`.
     """
     shown = min(len(images), GALLERY_LIMIT)
     num_rows = max(1, -(-shown // GALLERY_COLUMNS))
     names = _names(class_names, probabilities.shape[1])
     joint, below_px = (", ", 12) if max(map(len, names)) <= 2 else ("\n", 16)  # longer names need a line each
 
-    height_in = num_rows * (28 + below_px) / 32 * 10 / GALLERY_COLUMNS + 0.5
+    below_px += 0 if places is None else 4
+    height_in = num_rows * (28 + below_px) / 32 * 10 / GALLERY_COLUMNS + 0.7
     figure = Figure((10, height_in), dpi=_DPI, layout="constrained")
     figure.suptitle(title if shown == len(images) else f"{title} (the first {shown} of {len(images):,})")
     panel = figure.subplots()
@@ -150,7 +154,7 @@ def gallery_figure(
     for position, (true, read) in enumerate(zip(labels[:shown], probabilities[:shown].argmax(axis=1), strict=True)):
         row, column = divmod(position, GALLERY_COLUMNS)
         caption = names[true] if true == read else f"true {names[true]}{joint}read as {names[read]}"
-        caption += f"\n{_percent(probabilities[position, read])}"
+        caption += f"\n{_percent(probabilities[position, read])}" + (f"\n{places[position]}" if places else "")
         place = column * 32 + 13.5, row * (28 + below_px) + 28.5
         panel.text(*place, caption, ha="center", va="top", fontsize=8, in_layout=False)  # inside the axes anyway
     if shown == 0:
@@ -170,18 +174,23 @@ def correct_order(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return right[np.argsort(probabilities[right].max(axis=1), kind="stable")]
 
 
-def calibration_figure(confidences: np.ndarray, correct: np.ndarray, *, error: float, num_bins: int = 15) -> Figure:
+def calibration_figure(
+    confidences: np.ndarray, correct: np.ndarray, *, error: float, interval: Interval, num_bins: int = 15
+) -> Figure:
     """Draw how often predictions are right against how probable they are said to be, N at least 1.
 
-    *error* is the expected calibration error, in [0, 1], for the title.
+    *error* is the expected calibration error, in [0, 1], for the title; the bars are each bin's *interval*.
     """
     counts, confidence, accuracy = reliability_bins(confidences, correct, num_bins)
     figure = Figure((8.4, 7.2), dpi=_DPI, layout="constrained")
     figure.suptitle(f"Calibration of {len(confidences):,} images: expected calibration error {_percent(error, 2)}")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 100], [0, 100], "--", color="0.5", label="perfect calibration")
+    for at in np.flatnonzero(counts):
+        ends = interval(round(accuracy[at] * counts[at]), int(counts[at]))
+        upper.vlines(100 * confidence[at], 100 * ends[0], 100 * ends[1], color=_BLUE, alpha=0.5)
     upper.plot(confidence[counts > 0] * 100, accuracy[counts > 0] * 100, "o-", color=_BLUE, label="this network")
-    upper.set(ylabel="accuracy (%)", ylim=(-3, 103))
+    upper.set(ylabel="accuracy (%), with 95 % intervals", ylim=(-3, 103))
     upper.legend()
     width = 100 / num_bins
     lower.bar(np.arange(num_bins) * width, counts[:-1], width, align="edge", color="0.75", edgecolor="white")

@@ -21,7 +21,7 @@ from mnist_cli.data.datamodule import data_of, to_floats
 from mnist_cli.digits import NUM_CLASSES, class_names
 from mnist_cli.files import write_whole
 from mnist_cli.report.answers import answers_of
-from mnist_cli.report.evaluation import render
+from mnist_cli.report.evaluation import render, wilson_interval
 from mnist_cli.report.tensorboard import write_picture
 from mnist_cli.runs.directory import shown
 from mnist_cli.runs.history import history_of
@@ -107,6 +107,7 @@ class Figures(Callback):
         labels = digits.labels[first].cpu().numpy()
         names = class_names(data.dataset)
         draw = partial(samples_figure, augmented=augmented, per_class=self.per_class, class_names=names)
+        draw = partial(draw, title=f"Some training images of every class of {data.dataset}")
         self._save(trainer, "samples", partial(draw, images.squeeze(1).numpy(), labels))
 
     def _draw_curves(self, trainer: pl.Trainer) -> None:
@@ -124,7 +125,7 @@ class Figures(Callback):
         answers = answers_of(trainer)
         images, labels, probabilities = answers.images, answers.labels, answers.probabilities
         report, names = answers.report, class_names(answers.report.dataset)
-        save, prefix = partial(self._save, trainer), self.name or report.stage
+        save, prefix = partial(self._save, trainer, source=report.source), self.name or report.stage
         matrix = np.array(report.confusion_matrix)
         save(f"{prefix}-confusion", partial(figures.confusion_figure, matrix, class_names=names))
         galleries = {
@@ -136,17 +137,24 @@ class Figures(Callback):
         }
         for kind, (order, title) in galleries.items():
             chosen = (images[order], labels[order], probabilities[order])
-            save(f"{prefix}-{kind}", partial(figures.gallery_figure, *chosen, title=title, class_names=names))
+            places = [answers.places[index] for index in order]
+            draw = partial(figures.gallery_figure, *chosen, class_names=names, title=title, places=places)
+            save(f"{prefix}-{kind}", draw)
         confidences, correct = probabilities.max(1), probabilities.argmax(1) == labels
-        error = report.expected_calibration_error
-        save(f"{prefix}-calibration", partial(figures.calibration_figure, confidences, correct, error=error))
+        draw = partial(figures.calibration_figure, confidences, correct, interval=wilson_interval)
+        save(f"{prefix}-calibration", partial(draw, error=report.expected_calibration_error))
 
-    def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any]) -> None:
-        """Draw and compress once, for the PNG file and for TensorBoard."""
+    def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any], source: str = "") -> None:
+        """Draw and compress once, for the PNG file and for TensorBoard; *source* becomes the title's second line."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from PIL import Image
 
-        canvas: Any = FigureCanvasAgg(draw())
+        figure = draw()
+        if source and figure.get_suptitle():
+            figure.suptitle(f"{figure.get_suptitle()}\n{source}")
+        elif source:
+            figure.axes[0].set_title(f"{figure.axes[0].get_title()}\n{source}")
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         png = io.BytesIO()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

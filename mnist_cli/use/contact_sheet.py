@@ -19,7 +19,6 @@ from mnist_cli.digits import class_names
 from mnist_cli.files import write_whole
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.runs.directory import shown
-from mnist_cli.use.predictions import name_of
 
 _TILE = 92  # pixels of each of the two images of a picture
 _GAP = 12
@@ -77,7 +76,7 @@ class ContactSheet(Callback):
                 _given(data.predict_set, index),
                 image,
                 f"{names[digit]}  {100 * certainty:.1f} %",
-                Path(name_of(data.predict_set, index)).name,
+                Path(data.predict_set.names[index]).name,
             )
             for certainty, index, digit, image in entries[: self.count]
         ]

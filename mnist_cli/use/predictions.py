@@ -11,19 +11,19 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
 from mnist_cli.data.datamodule import data_of
-from mnist_cli.data.given import GivenPictures, label_from_name
 from mnist_cli.digits import NUM_CLASSES
 from mnist_cli.report.evaluation import wilson_interval
 from mnist_cli.runs.directory import shown
 
-COLUMNS = ("file", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES)), "note")
+COLUMNS = ("file", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES)), "label", "note")
 Row = tuple[int, list[float], str]  # index of the picture, the ten probabilities, what is wrong with it
 
 
 class PredictionWriter(Callback):
-    """Writes a CSV file: the picture's file, the digit, its probability, the ten probabilities, and a note.
+    """Writes a CSV file: the picture's file, the digit, its probability, the ten probabilities, the label, and a note.
 
-    A picture that cannot be read has its reason in the note, and nothing in the other columns.
+    The label is the true one: that of the test set or, with `labels_from_name`, of the file's name; else it is empty.
+    A picture that cannot be read has its reason in the note, and neither digit nor probabilities.
 
     Args:
         path: The file, or - for standard output; by default predictions.csv in the checkpoint's run directory.
@@ -101,16 +101,15 @@ class PredictionWriter(Callback):
         writer = csv.writer(self._file)
         data = data_of(trainer)
         for index, probabilities, problem in rows:
-            name = name_of(data.predict_set, index)
+            name, label = data.predict_set.names[index], data.true_label(index)
             digit = None if problem else max(range(NUM_CLASSES), key=probabilities.__getitem__)
             if digit is None:
                 self.failed += 1
-                writer.writerow([name, *[""] * (1 + 1 + NUM_CLASSES), problem])
+                writer.writerow([name, *[""] * (1 + 1 + NUM_CLASSES), label, problem])
             else:
                 shares = (f"{share:.6f}" for share in (probabilities[digit], *probabilities))
-                writer.writerow([name, digit, *shares, ""])
+                writer.writerow([name, digit, *shares, label, ""])
             if data.labels_from_name:
-                label = label_from_name(name)
                 self._unlabelled += label is None
                 if label is not None:
                     self._confusions[label, digit] += 1
@@ -144,8 +143,3 @@ class PredictionWriter(Callback):
             if label != digit
         ]
         print(f"confusions: {', '.join(wrong) or 'none'}", file=out)
-
-
-def name_of(pictures: Any, index: int) -> str:
-    """What a picture is called in the CSV: its file, or its place in the test set."""
-    return pictures.names[index] if isinstance(pictures, GivenPictures) else f"test[{index}]"

@@ -17,6 +17,7 @@ from sklearn.metrics import confusion_matrix
 
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.report import figures
+from mnist_cli.report.evaluation import wilson_interval
 
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 
@@ -64,6 +65,10 @@ def history(num_epochs: int) -> list[dict[str, float]]:
 def gallery(digits, probabilities, indices, **options) -> Figure:
     images, labels = digits
     return figures.gallery_figure(images[indices], labels[indices], probabilities[indices], title="Digits", **options)
+
+
+def calibration(confidences, correct, **options) -> Figure:
+    return figures.calibration_figure(confidences, correct, error=0.0123, interval=wilson_interval, **options)
 
 
 def captions(figure: Figure) -> list[str]:
@@ -223,6 +228,21 @@ def test_gallery_captions_say_the_truth_the_prediction_and_its_probability():
     assert captions(named) == ["true Coat\nread as Ankle boot\n91.0 %", "Ankle boot\n91.0 %"]
 
 
+def test_captions_say_where_an_image_is_found(digits, probabilities):
+    figure = gallery(digits, probabilities, np.array([7, 3]), places=["test[7]", "test[3]"])
+    assert [caption.splitlines()[-1] for caption in captions(figure)] == ["test[7]", "test[3]"]
+
+
+def test_calibration_bars_are_the_intervals_of_the_bins(confidences, correct):
+    figure = calibration(confidences, correct, num_bins=10)
+    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
+    drawn_bars = [bar.get_segments()[0] for bar in figure.axes[0].collections]
+    assert len(drawn_bars) == (counts > 0).sum()
+    for bar, at in zip(drawn_bars, np.flatnonzero(counts), strict=True):
+        low, high = wilson_interval(round(accuracy[at] * counts[at]), counts[at])
+        np.testing.assert_allclose(bar, [[100 * confidence[at], 100 * low], [100 * confidence[at], 100 * high]])
+
+
 def test_gallery_shows_the_images_in_the_given_order_above_their_captions(digits, probabilities):
     order = figures.misclassified_order(digits[1], probabilities)[:11]
     panel = gallery(digits, probabilities, order).axes[0]
@@ -268,7 +288,7 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_above_and_1_to_its_own():
 
 def test_calibration_figure_shows_the_bins_and_the_error(confidences, correct):
     counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
-    figure = figures.calibration_figure(confidences, correct, error=0.0123, num_bins=10)
+    figure = calibration(confidences, correct, num_bins=10)
     expected = np.stack([confidence, accuracy], axis=1)[counts > 0] * 100
     np.testing.assert_allclose(line_data(figure, 0, "this network"), expected)
     assert line_data(figure, 0, "perfect calibration") == [(0, 0), (100, 100)]
@@ -286,6 +306,7 @@ EVERY_FIGURE = [
     "confusion matrix with names",
     "confusion matrix without mistakes",
     "gallery of 40",
+    "gallery with names and places",
     "gallery of 3 with names",
     "gallery of none",
     "calibration",
@@ -309,10 +330,13 @@ def figure(request, digits, probabilities, confidences, correct) -> Figure:
         "confusion matrix with names": lambda: figures.confusion_figure(counts, class_names=FASHION),
         "confusion matrix without mistakes": lambda: figures.confusion_figure(np.diag(counts.diagonal())),
         "gallery of 40": lambda: gallery(digits, probabilities, wrong),
+        "gallery with names and places": lambda: gallery(
+            digits, probabilities, wrong, class_names=FASHION, places=[f"train[{40_000 + n}]" for n in wrong]
+        ),
         "gallery of 3 with names": lambda: gallery(digits, probabilities, wrong[:3], class_names=FASHION),
         "gallery of none": lambda: gallery(digits, probabilities, wrong[:0]),
-        "calibration": lambda: figures.calibration_figure(confidences, correct, error=0.1),
-        "calibration with certainty": lambda: figures.calibration_figure(confidences.round(), correct, error=0.1),
+        "calibration": lambda: calibration(confidences, correct),
+        "calibration with certainty": lambda: calibration(confidences.round(), correct),
     }
     return drawn(makers[request.param]())
 

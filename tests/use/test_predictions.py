@@ -66,3 +66,14 @@ def test_one_image_and_images_of_bits_in_a_numpy_file_are_read(pictures, test_di
 def test_a_place_without_pictures_is_a_mistake_in_one_sentence(pictures, capsys, wanted):
     assert main(["predict", wanted]) == 2
     assert f"--data.images: {'there is no file ' if '/' not in wanted else ''}" in capsys.readouterr().err
+
+
+def test_the_true_label_stands_where_it_is_known(pictures, test_digits):
+    assert main(["predict", "--trainer.limit_predict_batches=1"]) == 0
+    table = rows(RUN / "predictions.csv")
+    assert [int(row["label"]) for row in table] == test_digits[1][:1000].tolist()
+    assert main(["predict", "scans", "--data.labels_from_name=true"]) == 0
+    table = rows(RUN / "predictions.csv")
+    assert [row["label"] for row in table] == [row["file"].rpartition("/")[2][0] for row in table]
+    assert main(["predict", "scans"]) == 0
+    assert {row["label"] for row in rows(RUN / "predictions.csv")} == {""}
