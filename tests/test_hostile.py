@@ -6,9 +6,11 @@ Each test holds an attack that worked, or the honest use beside it that has to k
 import subprocess
 import sys
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -263,3 +265,168 @@ def test_files_in_the_current_folder_replace_no_module(workplace, data_dir, star
     done = subprocess.run([sys.executable, *script, "fit", *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not Path("pwned").exists(), Path("pwned").read_text()
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def shared(depth):
+    """Lists that share their parts: two to the power of the depth when written out."""
+    value = ["x"] * 10
+    for _ in range(depth):
+        value = [value] * 10
+    return value
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+STEPS = list(zip("abcdefghi", "bcdefghij", strict=True))
+MERGES = "a: &a {x: 1}\n" + "".join(f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}\n" for old, new in STEPS)
+INSIDE = "[&a [x], " + ", ".join(f"&{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in STEPS) + "]"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BOMB + "trainer: {callbacks: *j}\n", "more than 20,000 values"),
+        (BOMB + "data: {dataset: *j}\n", "more than 20,000 values"),
+        (MERGES + "data: *j\n", "more than 20,000 values"),
+        ("a: &a [*a]\n", "not valid YAML"),
+        (
+            yaml.safe_dump({"data": {"augment": INSIDE}}),
+            "more than 20,000 values",
+        ),  # read as YAML once more
+        ("data: " + "[" * 100_000, "not valid YAML"),
+        ("data: {a: " + "[" * 100 + "]" * 100 + "}", "more than 40 deep"),
+        ("x" * 10_000_000, "at most 1,000,000 characters"),
+        ("".join(f"k{n}: 1\n" for n in range(300_000))[:990_000], "more than 20,000 values"),
+        ("seed_everything: !!python/object/apply:os.system ['touch pwned']\n", "not valid YAML"),
+        ("seed_everything: !!python/name:os.system\n", "not valid YAML"),
+        ("seed_everything: " + "9" * 10_000, "not valid YAML"),
+        ("seed_everything: 2026-99-99\n", "not valid YAML"),
+        ("\0\1\2", "not valid YAML"),
+    ],
+)
+def test_yaml_that_would_run_or_explode_is_refused(tmp_path, monkeypatch, mnist, capfd, text, says):
+    monkeypatch.chdir(tmp_path)
+    Path("evil.yaml").write_text(text)
+    refuse(mnist, capfd, "fit", "--config", "evil.yaml", says=says)
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.yaml"]
+
+
+def test_a_file_without_an_end_is_no_file_of_settings(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    refuse(mnist, capfd, "fit", "--config", "/dev/zero", says="at most 1,000,000 characters")
+
+
+class Runs:
+    """Would run when it is unpickled."""
+
+    def __reduce__(self):
+        return exec, (PWN,)
+
+
+DAMAGES = {
+    "code": lambda content: content | {"epoch": Runs()},
+    "shared settings": lambda content: content | {"hyper_parameters": {"net": shared(9)}},
+    "deep settings": lambda content: content | {"hyper_parameters": {"net": nested(300)}},
+    "300,000 settings": lambda content: content | {"hyper_parameters": {f"k{n}": 1 for n in range(300_000)}},
+    "tensor among settings": lambda content: content | {"hyper_parameters": {"net": torch.zeros(3)}},
+    "numbers for keys": lambda content: content | {"hyper_parameters": {1: 2}},
+    "huge number": lambda content: content | {"hyper_parameters": {"mean": 10**9999}},
+    "settings": lambda content: content | {"hyper_parameters": [1]},
+    "settings of data": lambda content: content | {"datamodule_hyper_parameters": "x"},
+    "net": lambda content: content | {"hyper_parameters": {"net": 3}},
+    "arguments": lambda content: (
+        content | {"hyper_parameters": {"net": {"class_path": "mnist_cli.MLP", "init_args": [1]}}}
+    ),
+    "class": lambda content: content | {"hyper_parameters": {"net": {"class_path": ["mnist_cli.MLP"]}}},
+    "loops": lambda content: content | {"loops": {}},
+    "loops as a list": lambda content: content | {"loops": []},
+    "epoch": lambda content: content | {"epoch": "two"},
+    "step": lambda content: content | {"global_step": None},
+    "callbacks": lambda content: content | {"callbacks": [1]},
+    "score": lambda content: content | {"callbacks": {"x": {"monitor": "y", "best_model_score": "z"}}},
+    "schedulers": lambda content: content | {"lr_schedulers": [3]},
+    "planned steps": lambda content: content | {"lr_schedulers": [{"total_steps": "x"}]},
+    "weights": lambda content: content | {"state_dict": [1]},
+    "no weights": lambda content: content | {"state_dict": {}},
+    "a weight": lambda content: content | {"state_dict": {"mean": "x"}},
+    "endless weight": lambda content: content | {"state_dict": {"mean": torch.zeros(1).expand(10**12)}},
+    "sparse weight": lambda content: content | {"state_dict": {"mean": torch.zeros(3, 3).to_sparse()}},
+    "missing weights": lambda content: content | {"state_dict": dict(list(content["state_dict"].items())[:-1])},
+    "extra weights": lambda content: content | {"state_dict": content["state_dict"] | {"net.more": torch.zeros(3)}},
+    "format of Lightning": lambda content: content | {"pytorch-lightning_version": "9.0"},
+}
+
+
+@pytest.fixture
+def damaged(workplace):
+    """Writes a checkpoint that was changed."""
+    content = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+
+    def write(damage):
+        torch.save(DAMAGES[damage](dict(content)), "damaged.ckpt")
+        return "damaged.ckpt"
+
+    return write
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_or_altered_checkpoint_gets_a_sentence_and_runs_nothing(damaged, mnist, capfd, damage):
+    refuse(mnist, capfd, "test", "--ckpt_path", damaged(damage), says="")
+    try:
+        load_reader("damaged.ckpt")
+    except UserError:
+        refused = True
+    else:
+        refused = False
+    assert refused or damage in ("settings of data",)
+
+
+RESUMED = {
+    "optimizer": lambda content: content | {"optimizer_states": [{}]},
+    "optimizers": lambda content: content | {"optimizer_states": []},
+    "random state": lambda content: content | {"DigitDataModule": {"rng": "x"}},
+    "history": lambda content: content | {"history": [1, 2]},
+    "loop": lambda content: (
+        content | {"loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 2}}, "state_dict": []}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", RESUMED)
+def test_a_fit_does_not_go_on_with_odd_states(workplace, mnist, capfd, damage):
+    content = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)
+    torch.save(RESUMED[damage](content), "damaged.ckpt")
+    refuse(mnist, capfd, "fit", "--ckpt_path", "damaged.ckpt", "--figures=null", says="--ckpt_path")
+
+
+def test_a_checkpoint_that_would_unfold_is_not_opened(workplace, mnist, capfd):
+    with zipfile.ZipFile("bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"0" * 1_000_000)
+    refuse(mnist, capfd, "test", "--ckpt_path", "bomb.ckpt", says="is no checkpoint")
+
+
+def test_weights_that_are_not_numbers_are_told(workplace, mnist, capfd):
+    content = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+    content["state_dict"]["net.layers.1.bias"][:5] = torch.nan
+    torch.save(content, "nan.ckpt")
+    np.save("one.npy", np.eye(28))
+    assert mnist("predict", "one.npy", "--ckpt_path", "nan.ckpt") in (0, 1)
+    assert "5 of its weights are not finite" in capfd.readouterr().err
+    with pytest.warns(UserWarning, match="5 of its weights are not finite"):
+        load_reader("nan.ckpt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"trainer: 3", b"[1]", b"", b"trainer: {precision: [1]}", b"a: &a [*a]"]
+)
+def test_a_damaged_config_of_a_run_gets_a_sentence(workplace, mnist, capfd, content):
+    (RUN / "config.yaml").write_bytes(content)
+    refuse(mnist, capfd, "test", "--ckpt_path", "best", says="")

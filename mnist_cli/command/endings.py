@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from mnist_cli.command.mistakes import first_sentence
+from mnist_cli.command.mistakes import first_sentence, while_restoring
 from mnist_cli.errors import UserError
 from mnist_cli.training.stop_signals import Stopped, StopSignals
 
@@ -41,13 +41,13 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
             what = error.filename or "a file"
             raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
         raise UserError(first_sentence(error)) from error
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         if signals.received:
             return 128 + signals.received
         if int(os.environ.get("WORLD_SIZE", 1)) > 1 and _ALONE.search(str(error)):
             print("mnist: error: another process of this run has ended, so this one ends too.", file=sys.stderr)
             return 1
-        options = [option for words, option in _MISTAKES.items() if words in str(error)]
+        options = [option for words, option in _MISTAKES.items() if words in str(error)] + while_restoring(error)
         if not options:
             raise
         raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error

@@ -7,6 +7,7 @@ being filled in, and whether a name was unknown; the rest of the sentence comes 
 import difflib
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,16 @@ def first_sentence(error: BaseException) -> str:
     if found := re.search(r"Problem with given class_path '(.*?)': (.*?\.)(?: |$)", text):
         return f"{found[1]}: {found[2]}"
     return re.split(r"(?<=[.!?]) ", text)[0] or type(error).__name__
+
+
+def while_restoring(error: BaseException) -> list[str]:
+    """What to blame if Lightning failed while it took over the state of a checkpoint; nothing if it did not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    restoring = any(
+        frame.filename.endswith("checkpoint_connector.py") and re.search("restore|resume", frame.name)
+        for frame in frames
+    )
+    return ["--ckpt_path: the checkpoint is damaged or was altered; give another one"] if restoring else []
 
 
 def explain(message: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from jsonargparse import Namespace, _common, _optionals, set_parsing_settings
 
 from mnist_cli.errors import UserError
 from mnist_cli.imports import LIBRARIES, belongs_to, classes_in_text, foreign, named_classes, packages_of, takes_class
-from mnist_cli.runs.settings import load_settings
+from mnist_cli.runs.settings import load_settings, read_settings
 
 # Where functions that make a network are public: resnet18 and its like.
 _MAKERS = ("torchvision.models",)
@@ -31,7 +31,7 @@ def classes_in_arguments(arguments: Iterable[str]) -> set[str]:
         elif not takes_class(name):
             continue
         elif value.endswith((".yaml", ".yml", ".json")) and Path(value).is_file():
-            names |= named_classes({name: load_settings(Path(value).read_text(), f"--{name} {value}")})
+            names |= named_classes({name: read_settings(Path(value), f"--{name} {value}")})
         else:
             names |= classes_in_text(value)
     return names

@@ -13,7 +13,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.imports import check_named, named_classes, packages_of
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_checkpoint, is_own, shown
-from mnist_cli.runs.settings import Settings, load_settings
+from mnist_cli.runs.settings import Settings, read_settings
 
 # Set for the processes that Lightning starts for DDP: they read the same options when the newest run may be another.
 _VARIABLE = "MNIST_CHECKPOINT"
@@ -58,7 +58,7 @@ def sort_options(arguments: list[str]) -> Options:
         named, _ = parser.parse_known_args(flags)
     except argparse.ArgumentError:  # the real parser says what is wrong
         return Options([], arguments, None, Path())
-    files = [_read(file) for file in given.config]
+    files = [read_settings(Path(file), f"--config {file}") for file in given.config]
     wanted, root = None, None
     for settings in files:
         wanted = settings.pop("ckpt_path", wanted)  # a number there would not be taken as text
@@ -75,16 +75,6 @@ def _recipe(file: str) -> str | None:
     path = Path(file)
     record = Run(path.parent).record() if path.name == "config.yaml" else None
     return record.recipe if record else path.stem
-
-
-def _read(file: str) -> Settings:
-    try:
-        text = Path(file).read_text()
-    except UnicodeDecodeError as error:
-        raise UserError(f"--config {file}: this is not valid YAML (not UTF-8 text); correct the file.") from error
-    except OSError as error:
-        raise UserError(f"--config {file}: {error.strerror}; give the path of a YAML file.") from error
-    return load_settings(text, f"--config {file}")
 
 
 def asks_for_help(flag: str) -> bool:

@@ -1,16 +1,31 @@
 """Checkpoints, read without running anything in them, and without Lightning, which takes seconds to import."""
 
-import pickle
+import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import Run, run_of, shown
-from mnist_cli.runs.settings import Settings, modernize, without_places
+from mnist_cli.runs.settings import Settings, plain_settings, without_places
 from mnist_cli.runs.short_names import changes
+
+# What a checkpoint holds where this program looks: name, type, whether it has to be there.
+_KINDS = (
+    ("epoch", int, True),
+    ("global_step", int, True),
+    ("loops.fit_loop.epoch_progress.current.processed", int, True),
+    ("callbacks", dict, False),
+    ("lr_schedulers", list, False),
+    ("optimizer_states", list, False),
+    ("history", (list, dict), False),
+    ("hyper_parameters", dict, False),
+    ("datamodule_hyper_parameters", dict, False),
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,10 @@ class ChosenCheckpoint:
         Raises:
             UserError: If it is an ensemble, or the run is complete.
         """
+        if "ensemble" not in self.content and not self.content.get("optimizer_states"):
+            raise UserError(
+                f"--ckpt_path: {shown(self.path)} has no state of an optimizer, so no fit can go on with it."
+            )
         if "ensemble" in self.content:
             raise UserError(
                 f"--ckpt_path: {shown(self.path)} is an ensemble, whose members were trained before; go on with one of "
@@ -106,7 +125,14 @@ class ChosenCheckpoint:
         best = "".join(scores[:1]) if self.path.stem == "best" else ""
         done = self.epochs_done
         epoch = f"after epoch {done}" if done > self.content["epoch"] else f"in epoch {self.content['epoch'] + 1}"
-        return f"Checkpoint {shown(self.path)} ({place}{epoch}{best})"
+        count = self.num_broken
+        broken = f"; {count:,} of its weights are not finite: what it answers means nothing" if count else ""
+        return f"Checkpoint {shown(self.path)} ({place}{epoch}{best}){broken}"
+
+    @property
+    def num_broken(self) -> int:
+        """How many weights are not a number, or infinite."""
+        return sum(int((~weight.isfinite()).sum()) for weight in self.content["state_dict"].values())
 
 
 def open_checkpoint(path: Path, *, trusted: bool = False) -> ChosenCheckpoint:
@@ -119,18 +145,68 @@ def open_checkpoint(path: Path, *, trusted: bool = False) -> ChosenCheckpoint:
     Raises:
         UserError: If the file is something else.
     """
+    broken = UserError(
+        f"--ckpt_path: {path} is not a checkpoint, or is incomplete; give a .ckpt file that `mnist fit` wrote."
+    )
+    if not _is_plain_archive(path):
+        raise broken
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise UserError(
-            f"--ckpt_path: {path} is not a checkpoint, or is incomplete; give a .ckpt file that `mnist fit` wrote."
-        ) from error
+    except Exception as error:  # a damaged file can make the unpickler raise anything; nothing in it has run
+        raise broken from error
     keys = {"state_dict", "hyper_parameters", "loops", "epoch"}
     if not isinstance(content, dict) or not keys <= content.keys():
         raise UserError(
             f"--ckpt_path: {path} is a checkpoint of another program; give a .ckpt file that `mnist fit` wrote."
         )
+    if problem := _odd_content(content):
+        raise UserError(f"--ckpt_path: {path} is damaged or was altered: {problem}; give another checkpoint.")
+    content["callbacks"] = content.get("callbacks") or {}
+    content["lr_schedulers"] = content.get("lr_schedulers") or []
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):  # without a data module the latter are not there
-        settings = content.get(name, {})
-        content[name] = modernize({key: value for key, value in settings.items() if key != "_instantiator"})
+        content[name] = plain_settings(content.get(name) or {}, f"--ckpt_path: {path}: {name}")
     return ChosenCheckpoint(path.absolute(), content, trusted)
+
+
+def _is_plain_archive(path: Path) -> bool:
+    """Whether a file is a zip archive as torch writes it: uncompressed, so that it cannot unfold to more than it is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    stored = all(one.compress_type == zipfile.ZIP_STORED for one in members)
+    pickles = [one.file_size for one in members if one.filename.endswith(".pkl")]
+    return stored and sum(one.file_size for one in members) <= path.stat().st_size and max(pickles, default=0) < 10**7
+
+
+def _odd_content(content: dict[str, Any]) -> str:
+    """What in a checkpoint is not as Lightning and this program write it; nothing if all is."""
+    made_by = str(content.get("pytorch-lightning_version", "2"))
+    if not re.match(r"[12](\.|$)", made_by):
+        return f"it is of another format, that of Lightning {made_by[:20]}"
+    weights = content["state_dict"]
+    if not isinstance(weights, dict):
+        return "state_dict holds no weights"
+    for name, weight in weights.items():
+        whole = isinstance(weight, Tensor) and weight.layout == torch.strided and weight.device.type == "cpu"
+        if not whole or weight.is_quantized or weight.nbytes > weight.untyped_storage().nbytes():
+            return f"the weight {str(name)[:80]} is not whole"
+    for name, kind, needed in _KINDS:
+        part: Any = content
+        for key in name.split("."):
+            part = part.get(key) if isinstance(part, dict) else None
+        if (part is None and needed) or not isinstance(part, (kind, type(None))) or isinstance(part, bool):
+            return f"{name} is {'missing' if part is None else f'a {type(part).__name__}'}"
+    for name in ("optimizer_states", "lr_schedulers"):
+        if not all(isinstance(state, dict) for state in content.get(name) or []):
+            return f"{name} holds something else than states"
+    rows = content.get("history") or []
+    if not all(isinstance(row, dict) for row in (rows.values() if isinstance(rows, dict) else rows)):
+        return "history holds something else than rows"
+    for state in (content.get("callbacks") or {}).values():
+        score = state.get("best_model_score") if isinstance(state, dict) else None
+        if not isinstance(score, (int, float, Tensor, type(None))) or (isinstance(score, Tensor) and score.dim()):
+            return "a best_model_score is no number"
+    planned = [state.get("total_steps") for state in content.get("lr_schedulers") or []]
+    return "" if all(isinstance(one, (int, type(None))) for one in planned) else "the planned steps are no number"

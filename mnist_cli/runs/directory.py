@@ -69,9 +69,9 @@ class Run:
 
     def settings(self) -> Settings:
         """What config.yaml says; nothing if it is not there."""
-        from mnist_cli.runs.settings import load_settings  # with YAML, which `mnist runs` can do without
+        from mnist_cli.runs.settings import read_settings  # with YAML, which `mnist runs` can do without
 
-        return load_settings(self.config.read_text(), str(shown(self.config))) if self.config.is_file() else {}
+        return read_settings(self.config, str(shown(self.config))) if self.config.is_file() else {}
 
     def record(self) -> Record | None:
         """What run.json says; None if it is not there or damaged, as in runs of version 0.1.0."""

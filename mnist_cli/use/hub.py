@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
+from mnist_cli.runs.settings import MOST_CHARACTERS, plain_settings
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _EXTRA = "safetensors is not installed; install it with `pip install 'mnist-cli[export]'`."
@@ -46,15 +47,17 @@ def read_hub_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except ModuleNotFoundError as error:
         raise UserError(f"{folder}: {_EXTRA}") from error
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        text = (folder / CONFIG).read_text()
+        config = json.loads(text) if len(text) <= MOST_CHARACTERS else None
         weights: dict[str, Tensor] = load((folder / WEIGHTS).read_bytes())
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise UserError(
             f"{folder}: {CONFIG} or {WEIGHTS} is damaged; write the folder again with `mnist export --format hub`."
         ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+    settings = config if isinstance(config, dict) else {}
+    if not isinstance(settings.get("model"), dict) or not isinstance(settings.get("data", {}), dict):
         raise UserError(f"{folder}: {CONFIG} is that of another program; `mnist export --format hub` writes one.")
-    return weights, config
+    return weights, plain_settings(config, f"{folder}: {CONFIG}")
 
 
 def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], accuracy: float) -> str:

@@ -1,5 +1,6 @@
 """Read pictures from Python: the same path of pixels as `mnist predict`, without a Trainer and without Lightning."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.trained import TrainedNetwork, restore_network
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import find_checkpoint, is_own, shown
-from mnist_cli.runs.settings import Settings, modernize, without_places
+from mnist_cli.runs.settings import Settings, without_places
 from mnist_cli.use.hub import is_hub_folder, read_hub_folder
 
 Picture = str | Path | Image.Image | np.ndarray
@@ -119,11 +120,13 @@ def load_reader(
     """
     if is_hub_folder(Path(source)):
         weights, config = read_hub_folder(Path(source))
-        config = modernize(config)
         network = restore_network(config["model"], weights, net, trust=trust)
-        return Reader(network, config if trust else without_places(config), Path(source))
+        settings = {"model": config["model"], "data": config.get("data") or {}}
+        return Reader(network, settings if trust else without_places(settings), Path(source))
     path = find_checkpoint(str(source), Path(root))
     chosen = open_checkpoint(path, trusted=trust or is_own(path, Path(root)))
+    if chosen.num_broken:
+        warnings.warn(chosen.describe(), stacklevel=2)
     network = restore_network(
         chosen.content["hyper_parameters"], chosen.content["state_dict"], net, trust=chosen.trusted
     )
