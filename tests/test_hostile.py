@@ -78,7 +78,7 @@ def test_a_function_that_a_checkpoint_names_as_its_network_is_not_called(workpla
 def test_a_function_is_not_called_where_the_checkpoint_is_trusted_either(workplace, mnist, capfd):
     file = stranger(hyper_parameters={"net": CALL})
     refuse(mnist, capfd, "test", "--trust", "--ckpt_path", file, says="functions of libraries are not called")
-    with pytest.raises(UserError, match=r"no torch\.nn\.Module"):
+    with pytest.raises(UserError, match=r"not a torch\.nn\.Module"):
         load_reader(file, trust=True)
 
 
@@ -410,7 +410,7 @@ def test_a_fit_does_not_go_on_with_odd_states(workplace, mnist, capfd, damage):
 def test_a_checkpoint_that_would_unfold_is_not_opened(workplace, mnist, capfd):
     with zipfile.ZipFile("bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"0" * 1_000_000)
-    refuse(mnist, capfd, "test", "--ckpt_path", "bomb.ckpt", says="is no checkpoint")
+    refuse(mnist, capfd, "test", "--ckpt_path", "bomb.ckpt", says="is not a checkpoint")
 
 
 def test_weights_that_are_not_numbers_are_told(workplace, mnist, capfd):

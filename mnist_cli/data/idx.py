@@ -54,7 +54,7 @@ def read_idx(path: Path) -> np.ndarray:
     content = read_content(path)
     kind = _TYPES.get(content[2]) if len(content) > 4 and content[:2] == b"\0\0" else None
     start = 4 + 4 * content[3] if kind else 0
-    if kind is None or len(content) <= start or content[3] > 3:
+    if kind is None or len(content) <= start or not 1 <= content[3] <= 3:
         raise UserError(f"{path} is no IDX file; delete it, and put the published one there.")
     shape = tuple(np.frombuffer(content, ">u4", count=content[3], offset=4).tolist())
     wanted = start + kind.itemsize * math.prod(shape)

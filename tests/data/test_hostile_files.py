@@ -121,6 +121,7 @@ def test_idx_files_in_the_published_format_are_read(tmp_path):
         (struct.pack(">IIII", 0xA03, 4, 28, 28) + IMAGES.tobytes(), IDX_LABELS),
         (struct.pack(">IIII", 0x803, 2**32 - 1, 28, 28) + IMAGES.tobytes(), IDX_LABELS),
         (IDX_IMAGES, struct.pack(">II", 0x801, 3) + bytes(3)),
+        (IDX_IMAGES, struct.pack(">I", 0x800) + bytes(1)),  # no axis at all; found by the fuzzing below
         (IDX_IMAGES, struct.pack(">II", 0x801, 4) + bytes([10] * 4)),
     ],
 )
