@@ -115,6 +115,10 @@ def command() -> None:
         del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS and sys.argv[1] != "runs":
+        # Threads that wait by spinning keep the processor from those that work, as soon as other programs run beside
+        # (benchmarks/README.md). OpenMP reads this when torch is imported.
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", "0")
         from mnist_cli.command.process import prepare
 
         before = {number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}

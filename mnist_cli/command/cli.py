@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
@@ -23,6 +24,7 @@ from mnist_cli.command.parts import OPTIONS, PARTS, default_settings, keep_used,
 from mnist_cli.command.pictures import collect_pictures
 from mnist_cli.command.recording import begin_run, compared_settings, end_run, leave_run, say_what_next
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
+from mnist_cli.command.threads import choose_threads, kept_threads
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
@@ -112,6 +114,8 @@ class DigitCLI(LightningCLI):
             say_useless(config, self.options.flags)
         if self.command == "fit":
             follow_data(config)
+            config.threads = choose_threads(config)
+            torch.set_num_threads(config.threads)
         self.settings = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
         config = self.config[self.command]
@@ -216,5 +220,5 @@ def run(args: Sequence[str]) -> int:
         Exit status.
     """
     signals = StopSignals()
-    with signals.handled():
+    with signals.handled(), kept_threads():
         return end(lambda: DigitCLI(args, signals).status, signals)

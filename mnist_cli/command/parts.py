@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from mnist_cli.model.ensemble import Ensemble  # noqa: F401  so that it has a short name
@@ -49,6 +50,7 @@ PARTS = {
 OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "name": (str | None, None, "Name of the run, shown by `mnist runs` and taken by --ckpt_path."),
     "test_after_fit": (bool, True, "Whether fit ends with the test of the best checkpoint."),
+    "threads": (PositiveInt | None, None, "CPU threads of a fit; by default as many as its steps are worth."),
     "short_steps": (bool, True, "Whether plain steps skip Lightning's checks at every step."),
 }
 

@@ -111,4 +111,5 @@ def compared_settings(settings: str, defaults: str) -> dict[str, Any]:
     known = flatten(ours)
     compared = {name: known[name] for name in _COMPARED if name in known}
     compared |= differences(ours, load_settings(defaults, "the defaults"))
+    compared.pop("threads", None)  # always filled in, and no run learns better by it
     return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in compared.items()}
