@@ -12,7 +12,6 @@ from helpers import RUN
 from mnist_cli.runs.checkpoints import open_checkpoint
 
 MNIST = Path(sys.executable).parent / "mnist"
-pytestmark = pytest.mark.slow  # each waits for whole epochs of real processes
 LONG = ["--trainer.max_epochs=500", "--model.net.hidden_sizes=[16]", "--early_stopping=null", "--batch_log=null"]
 
 
@@ -23,7 +22,7 @@ def start(tmp_path, data_dir):
 
     def start(*options, **kwargs):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        command = [MNIST, *options, "--trainer.enable_progress_bar=false"]
+        command = [MNIST, *options]
         if "--config" not in options and "--ckpt_path" not in options:
             command += ["--data.data_dir", data_dir]
         begun.append(subprocess.Popen(command, cwd=tmp_path, **pipes, **kwargs))
