@@ -38,6 +38,8 @@ options:
   --version    the version
   --print_schema
                a JSON Schema of the files that --config takes, for editors
+  --print_completion bash|zsh|fish
+               completion of commands and options in a shell
 
 examples:
   mnist fit --config configs/default.yaml
@@ -69,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args[0] == "--version":
             print(f"mnist {__version__}")
             return 0
+        if args[0] == "--print_completion":
+            from mnist_cli.command.completion import print_completion
+
+            return print_completion(args[1:], SUBCOMMANDS)
         if args[0] not in SUBCOMMANDS:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."

@@ -99,7 +99,12 @@ def _option(name: str, action: Action) -> str:
     if default is None or isinstance(default, bool):
         default = {None: "null", True: "true", False: "false"}[default]
     shown = "" if name in ("config", "ckpt_path") else f" [{default}]"
-    return _line(f"--{name}", _SHORT.get(name) or _sentence(action.help), shown)
+    return _line(f"--{name}", short_text(name, action.help), shown)
+
+
+def short_text(name: str, text: str | None) -> str:
+    """What an option does, in a few words."""
+    return _SHORT.get(name) or _sentence(text)
 
 
 def _sentence(text: str | None) -> str:

@@ -52,15 +52,19 @@ def _load(args: argparse.Namespace) -> Any:
     return reader
 
 
-def export(arguments: Sequence[str]) -> int:
-    """`mnist export`: write the network for other programs."""
+def export_parser() -> PlainParser:
     parser = _parser("export", "Write a trained network as ONNX files, or as a folder for the Hugging Face Hub.")
     parser.add_argument("--output", type=Path, help="the file digits.onnx, or the folder")
     parser.add_argument("--format", choices=("onnx", "hub"), default="onnx", help="onnx (default) or hub")
     parser.add_argument(
         "--data.data_dir", dest="data_dir", metavar="DIR", help="folder of the test digits; by default the run's own"
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def export(arguments: Sequence[str]) -> int:
+    """`mnist export`: write the network for other programs."""
+    args = export_parser().parse_args(arguments)
     if args.output is None:
         raise UserError("--output: say where the network is to be written, such as --output digits.onnx.")
     reader = _load(args)
@@ -71,8 +75,7 @@ def export(arguments: Sequence[str]) -> int:
     return 0
 
 
-def ensemble(arguments: Sequence[str]) -> int:
-    """`mnist ensemble`: several runs become one that answers by the mean of their probabilities."""
+def ensemble_parser() -> PlainParser:
     parser = PlainParser(
         "mnist ensemble",
         description="Make a run whose network averages the probabilities of others; nothing is trained.",
@@ -82,7 +85,12 @@ def ensemble(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def ensemble(arguments: Sequence[str]) -> int:
+    """`mnist ensemble`: several runs become one that answers by the mean of their probabilities."""
+    args = ensemble_parser().parse_args(arguments)
     from mnist_cli.use.combine import combine
 
     run = combine(args.members, Path(args.root)).path
@@ -90,8 +98,7 @@ def ensemble(arguments: Sequence[str]) -> int:
     return 0
 
 
-def demo(arguments: Sequence[str]) -> int:
-    """`mnist demo`: a page to draw on."""
+def demo_parser() -> PlainParser:
     parser = _parser("demo", "Serve a page on which a digit can be drawn, and is read at the end of each stroke.")
     parser.add_argument("--port", type=int, default=8000, help="port of the page (default 8000); 0 takes a free one")
     parser.add_argument(
@@ -99,7 +106,12 @@ def demo(arguments: Sequence[str]) -> int:
         default="127.0.0.1",
         help="address to listen at; by default this machine alone can open the page, with 0.0.0.0 all of the network",
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """`mnist demo`: a page to draw on."""
+    args = demo_parser().parse_args(arguments)
     reader = _load(args)
     from mnist_cli.use.demo import serve
 

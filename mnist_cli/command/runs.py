@@ -21,12 +21,7 @@ _FIGURES = ("val/loss", "val/acc", "train/loss", "train/acc", "test/acc")
 _OTHERS = ("when", "time", "epochs", "name", "recipe", "state")
 
 
-def runs(arguments: Sequence[str]) -> int:
-    """`mnist runs`: list or compare runs.
-
-    Raises:
-        UserError: If there are no such runs, or nothing to sort by.
-    """
+def runs_parser() -> PlainParser:
     parser = PlainParser(
         "mnist runs",
         description="List runs, the newest first. Settings are shown where the runs differ; val/loss and val/acc are "
@@ -52,7 +47,16 @@ def runs(arguments: Sequence[str]) -> int:
         metavar="FILE.png",
         help="the curves of a comparison (default: lightning_logs/runs-3-7.png)",
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def runs(arguments: Sequence[str]) -> int:
+    """`mnist runs`: list or compare runs.
+
+    Raises:
+        UserError: If there are no such runs, or nothing to sort by.
+    """
+    args = runs_parser().parse_args(arguments)
     folders = [Path(one) for one in args.which if _is_root(Path(one))]
     chosen = [one for one in args.which if not _is_root(Path(one))]
     summaries = _summaries(folders or [Path()], chosen)

@@ -43,7 +43,7 @@ def search(arguments: Sequence[str]) -> int:
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise UserError("`mnist search` needs Optuna; install it with pip install 'mnist-cli[search]'.") from error
+        raise UserError("`mnist search` needs Optuna; install it with pip install -e '.[search]'.") from error
     plan, storage_url = _read_options(arguments)
     storage = open_storage(storage_url, plan.folder)
     level, threads = optuna.logging.get_verbosity(), torch.get_num_threads()

@@ -11,7 +11,7 @@ from mnist_cli.files import write_whole
 from mnist_cli.runs.settings import MOST_CHARACTERS, plain_settings
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-_EXTRA = "safetensors is not installed; install it with `pip install 'mnist-cli[export]'`."
+_EXTRA = "safetensors is not installed; install it with `pip install -e '.[export]'`."
 
 
 def is_hub_folder(path: Path) -> bool:

@@ -26,7 +26,7 @@ from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.trained import TrainedNetwork
 
 TOLERANCE = 1e-4  # between the logits of onnxruntime and those of torch
-_EXTRA = "is not installed; install what the export needs with `pip install 'mnist-cli[export]'`."
+_EXTRA = "is not installed; install what the export needs with `pip install -e '.[export]'`."
 
 
 class ImagesForm(nn.Module):

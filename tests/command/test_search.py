@@ -184,7 +184,7 @@ def test_a_diverged_trial_is_a_bad_one_and_the_search_goes_on(search, data_dir, 
 def test_without_optuna_the_extra_is_named(search, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert search(f"{SPACE}\ntrials: 2\n") == 2
-    assert "pip install 'mnist-cli[search]'" in capfd.readouterr().err
+    assert "pip install -e '.[search]'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["search_mlp", "search_cnn"])

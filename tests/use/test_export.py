@@ -122,5 +122,5 @@ def test_a_package_that_is_missing_is_named_with_its_extra(missing, options, wor
     assert main(["export", "--output", "digits.onnx", *options]) == 2
     error = capsys.readouterr().err
     assert f"{missing} is not installed" in error
-    assert "pip install 'mnist-cli[export]'" in error
+    assert "pip install -e '.[export]'" in error
     assert [path.name for path in workplace.iterdir()] == ["lightning_logs"]
