@@ -1,10 +1,14 @@
 """Where the processes of a search meet: a journal file in its folder, or a database."""
 
+import random
+import time
 from pathlib import Path
 from typing import Any, Literal
 
 from mnist_cli.command.study import SharedStudy
 from mnist_cli.errors import UserError
+
+_ATTEMPTS = 10
 
 
 def open_storage(url: str | None, folder: Path) -> Any:
@@ -30,15 +34,21 @@ def open_storage(url: str | None, folder: Path) -> Any:
             ) from error
         except ValueError as error:
             raise UserError(f"{folder / 'journal.log'} is damaged ({error}); move it away to begin anew.") from error
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
     kind = url.partition(":")[0]
     if kind.startswith("sqlite"):
         raise UserError(
             f"--storage {kind}: several processes cannot share SQLite safely; leave --storage out, or use PostgreSQL."
         )
-    try:  # psycopg is the driver that the extra installs
-        return storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    address = url.replace("postgresql://", "postgresql+psycopg://", 1)  # the driver that the extra installs
+    try:
+        for _ in range(_ATTEMPTS):
+            try:
+                return storages.RDBStorage(address)
+            except (IntegrityError, ProgrammingError):  # another process makes the tables of a new database
+                time.sleep(random.uniform(0.1, 0.5))
+        return storages.RDBStorage(address)
     except (SQLAlchemyError, ImportError, ValueError) as error:
         problem = " ".join(str(getattr(error, "orig", None) or error).split("\n")[0].split())
         raise UserError(

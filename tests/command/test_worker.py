@@ -65,7 +65,9 @@ def test_a_search_that_was_killed_goes_on_with_the_trial_from_its_last_checkpoin
 
 def test_two_jobs_share_the_trials(workplace, data_dir):
     Path("small.yaml").write_text(f"{SPACE}\ntrials: 6\nrepeats: 0\n")
-    command = [*COMMAND, "--jobs=2", "--data.data_dir", data_dir]
+    # Trials that take longer than the second process takes to start.
+    options = ["--jobs=2", "--trainer.max_epochs=60", "--early_stopping=null", "--data.data_dir", data_dir]
+    command = [*COMMAND, *options]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     table = rows("searches/small/trials.csv")
     assert [row["state"] for row in table] == ["complete"] * 6
@@ -143,6 +145,16 @@ def test_a_postgresql_hands_out_each_trial_once_and_an_abandoned_one_once_more(t
     assert second is None
     with pytest.raises(TakenOverError):
         study.finish(trial, value=0.9)
+
+
+def test_workers_that_start_at_once_make_the_tables_of_a_new_database_once(tmp_path, postgresql):
+    code = "import sys; from pathlib import Path; from mnist_cli.command.storage import open_storage; input(); "
+    command = [sys.executable, "-c", code + "open_storage(sys.argv[1], Path())", postgresql]
+    workers = [subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) for _ in range(4)]
+    for worker in workers:
+        worker.stdin.write(b"\n")
+        worker.stdin.close()
+    assert [worker.wait() for worker in workers] == [0] * 4
 
 
 def test_three_workers_share_a_postgresql_and_one_of_them_is_killed(workplace, postgresql, data_dir):
