@@ -27,7 +27,7 @@ SPACE = yaml.safe_load((ROOT / "configs/search_mlp.yaml").read_text())
 SPACE["space"]["model.net.hidden_sizes"] = {"values": [[32], [128, 64], [256]]}
 FIT = [
     *("--config", str(ROOT / "configs/seed_quickstart.yaml"), "--trainer.max_epochs=3", "--trainer.logger=false"),
-    *("--figures=null", "--batch_log=null", "--trainer.enable_progress_bar=false"),
+    *("--figures=null", "--trainer.enable_progress_bar=false"),
 ]
 
 

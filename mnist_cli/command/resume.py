@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from mnist_cli.command.parts import OPTIONS, PARTS
 from mnist_cli.command.permissions import classes_in_arguments
 from mnist_cli.errors import UserError
 from mnist_cli.imports import check_named, named_classes, packages_of
@@ -133,13 +134,23 @@ def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | Non
     Raises:
         UserError: If a checkpoint from elsewhere names classes that would be imported, and neither the user does.
     """
-    layers = [chosen.settings(command)] if chosen else []
+    layers = [_known(chosen.settings(command))] if chosen else []
     if chosen and not chosen.trusted:
         named = classes_in_arguments(options.flags).union(*map(named_classes, options.files))
         check_named(layers[0], f"--ckpt_path {shown(chosen.path)}", packages_of(named))
     arguments = [text for layer in (*layers, *options.files) for text in ("--config", yaml.safe_dump(layer))]
     path = ["--ckpt_path", str(chosen.path)] if chosen else []
     return [*arguments, *map(_full_path, options.flags), *path]
+
+
+def _known(settings: Settings) -> Settings:
+    """The settings of a run without those of parts that this version does not have, after a line that says so."""
+    known = {*PARTS, *OPTIONS, "seed_everything", "trainer", "data", "model"}
+    if unknown := sorted(settings.keys() - known):
+        print(
+            f"Settings of the run that this version does not know are left out: {', '.join(unknown)}", file=sys.stderr
+        )
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _full_path(flag: str) -> str:

@@ -56,3 +56,12 @@ def test_who_asks_for_help_needs_no_checkpoint(files):
 )
 def test_what_asks_for_help(flag, asks):
     assert asks_for_help(flag) is asks
+
+
+def test_a_run_of_a_version_with_other_parts_goes_on_without_them(workplace, mnist, capfd):
+    with (workplace / RUN / "config.yaml").open("a") as file:
+        file.write("confetti:\n  class_path: mnist_cli.callbacks.Confetti\n")
+    assert mnist("fit", "--ckpt_path", "last", "--trainer.max_epochs=3", "--test_after_fit=false") == 0
+    said = "Settings of the run that this version does not know are left out: confetti\n"
+    assert capfd.readouterr().err.count(said) == 1
+    assert "confetti" not in (workplace / "lightning_logs/version_1/config.yaml").read_text()

@@ -48,7 +48,13 @@ def check(tmp_path, monkeypatch, mnist):
                 "--trainer.limit_val_batches=1",
                 "--model.net.hidden_sizes=[32]",
             ),
-            *("--model.net.dropout=0.3", "--test_after_fit=false", "--figures=null", "--batch_log=null", *options),
+            *(
+                "--model.net.dropout=0.3",
+                "--test_after_fit=false",
+                "--figures=null",
+                "--trainer.logger=false",
+                *options,
+            ),
             "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0}}]",
         ]
         assert mnist(*fit, f"--trainer.callbacks=[{', '.join(callbacks)}]") == 0

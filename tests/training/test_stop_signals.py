@@ -12,7 +12,7 @@ from helpers import RUN
 from mnist_cli.runs.checkpoints import open_checkpoint
 
 MNIST = Path(sys.executable).parent / "mnist"
-LONG = ["--trainer.max_epochs=500", "--model.net.hidden_sizes=[16]", "--early_stopping=null", "--batch_log=null"]
+LONG = ["--trainer.max_epochs=500", "--model.net.hidden_sizes=[16]", "--early_stopping=null"]
 
 
 @pytest.fixture
