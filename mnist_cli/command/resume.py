@@ -145,11 +145,9 @@ def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | Non
 
 def _known(settings: Settings) -> Settings:
     """The settings of a run without those of parts that this version does not have, after a line that says so."""
-    known = {*PARTS, *OPTIONS, "seed_everything", "trainer", "data", "model"}
+    known = {*PARTS, *OPTIONS, "ckpt_path", "seed_everything", "trainer", "data", "model"}
     if unknown := sorted(settings.keys() - known):
-        print(
-            f"Settings of the run that this version does not know are left out: {', '.join(unknown)}", file=sys.stderr
-        )
+        print(f"Settings of the run that this version lacks are left out: {', '.join(unknown)}", file=sys.stderr)
     return {name: value for name, value in settings.items() if name in known}
 
 

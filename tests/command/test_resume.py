@@ -62,6 +62,6 @@ def test_a_run_of_a_version_with_other_parts_goes_on_without_them(workplace, mni
     with (workplace / RUN / "config.yaml").open("a") as file:
         file.write("confetti:\n  class_path: mnist_cli.callbacks.Confetti\n")
     assert mnist("fit", "--ckpt_path", "last", "--trainer.max_epochs=3", "--test_after_fit=false") == 0
-    said = "Settings of the run that this version does not know are left out: confetti\n"
+    said = "Settings of the run that this version lacks are left out: confetti\n"
     assert capfd.readouterr().err.count(said) == 1
     assert "confetti" not in (workplace / "lightning_logs/version_1/config.yaml").read_text()
