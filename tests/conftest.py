@@ -37,11 +37,13 @@ def test_digits(data_dir: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def mnist(monkeypatch: pytest.MonkeyPatch, data_dir: str) -> Callable[..., int]:
-    """Runs `mnist` in this process; options that the test does not care about are kept short."""
+    """Runs `mnist` in this process; options that the test does not care about are kept short, and figures left out."""
     monkeypatch.setattr(sys, "argv", ["mnist"])
 
-    def run(*args: str) -> int:
+    def run(*args: str, figures: bool = False) -> int:
         options = list(args)
+        if not figures and args[0] in ("fit", "validate", "test") and "figures" not in str(args):
+            options.append("--figures=null")  # drawing them takes a second
         if "--config" not in options or "fit" in options:
             options += ["--data.data_dir", data_dir]
         return main(options)

@@ -44,7 +44,7 @@ def test_a_run_with_a_schedule_goes_on_with_its_settings(tmp_path, monkeypatch, 
 
 def test_a_test_on_another_data_set_stands_beside_the_runs_own(workplace, mnist, capfd):
     before = (RUN / "test.json").read_bytes(), (RUN / "figures/test-confusion.png").read_bytes()
-    assert mnist("test", "--data.dataset=MNIST-NumPy", "--trainer.limit_test_batches=1") == 0
+    assert mnist("test", "--data.dataset=MNIST-NumPy", "--trainer.limit_test_batches=1", figures=True) == 0
     assert f"written to {RUN}/test-MNIST-NumPy.json" in capfd.readouterr().out
     report = json.loads((RUN / "test-MNIST-NumPy.json").read_text())
     assert (report["dataset"], report["changed"]) == ("MNIST-NumPy", {"dataset": "MNIST-NumPy"})

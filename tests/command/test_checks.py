@@ -91,7 +91,7 @@ def test_it_is_one_sentence_and_leaves_no_run(option, says, tmp_path, monkeypatc
 )
 def test_what_is_odd_and_can_work_works(option, tmp_path, monkeypatch, mnist):
     monkeypatch.chdir(tmp_path)
-    assert mnist("fit", *QUICK, *re.split(r" (?=--)", option)) == 0
+    assert mnist("fit", *QUICK, *re.split(r" (?=--)", option), figures=True) == 0
     assert (RUN / "figures/samples.png").exists()
 
 

@@ -184,7 +184,7 @@ def test_a_fit_without_validation_trains_and_tests(tmp_path, monkeypatch, mnist)
 def test_a_fit_on_all_training_images_tests_its_last_checkpoint(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     size = ["--data.val_size=0", "--data.batch_size=20000", "--trainer.enable_progress_bar=false"]
-    assert mnist("fit", *size, "--trainer.max_epochs=2") == 0
+    assert mnist("fit", *size, "--trainer.max_epochs=2", figures=True) == 0
     out = capfd.readouterr().out
     assert "No validation (data.val_size 0): no early stopping, and the last checkpoint counts." in out
     assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"last.ckpt"}
@@ -290,6 +290,7 @@ def test_a_reader_that_has_seen_enough_costs_nothing(workplace):
     assert Path("lightning_logs/version_0/figures/test-calibration.png").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_process(workplace, data_dir):
     """DDP on two CPUs: exact figures on an odd number of images, predictions once each and in order."""
     mnist = Path(sys.executable).parent / "mnist"

@@ -74,7 +74,7 @@ def test_a_run_is_found_by_its_name_and_goes_on_with_it(tmp_path, monkeypatch, m
     assert mnist(*fit[:-1], "--trainer.max_epochs=1", "--config=mine.yaml", "--name", "warmup-test") == 0
     assert mnist(*fit) == 0
     capfd.readouterr()
-    for wanted in ("warmup-test", "version_0", "0"):
+    for wanted in ("warmup-test", "version_0"):
         assert mnist("validate", "--ckpt_path", wanted) == 0
         assert "of run version_0 'warmup-test', after epoch 1" in capfd.readouterr().err
     Path("wanted.yaml").write_text("ckpt_path: 0\n")  # a number

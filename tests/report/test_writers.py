@@ -31,16 +31,16 @@ def test_a_fit_leaves_every_figure(trained):
 
 def test_test_and_validate_in_a_new_process_draw_into_the_run(workplace, mnist):
     shutil.rmtree(RUN / "figures")
-    assert mnist("validate") == 0
+    assert mnist("validate", figures=True) == 0
     assert {path.stem for path in (RUN / "figures").iterdir()} == {f"validate-{name}" for name in EVALUATION}
-    assert mnist("test") == 0
+    assert mnist("test", figures=True) == 0
     assert {f"test-{name}" for name in EVALUATION} < {path.stem for path in (RUN / "figures").iterdir()}
 
 
 @pytest.mark.parametrize("loggers", ["false", "[]", "[{class_path: CSVLogger, init_args: {save_dir: csv}}]"])
 def test_without_tensorboard_there_are_still_the_figures(tmp_path, monkeypatch, mnist, loggers):
     monkeypatch.chdir(tmp_path)
-    assert mnist("fit", *QUICK, f"--trainer.logger={loggers}") == 0
+    assert mnist("fit", *QUICK, f"--trainer.logger={loggers}", figures=True) == 0
     assert (RUN / "figures/test-confusion.png").exists()
     assert not list(RUN.glob("events*"))
 
