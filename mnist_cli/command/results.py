@@ -88,19 +88,15 @@ def _table(file: SearchFile, entries: Sequence[Entry]) -> Table:
     table = Table(
         title=f"The best of {len(entries)} trials" if len(entries) > _TABLE_ROWS else None, title_justify="left"
     )
-    for name, side in (
-        ("trial", "right"),
-        ("settings", "left"),
-        (file.metric, "right"),
-        ("epochs", "right"),
-        ("", "left"),
-    ):
+    states = {entry.number: {"complete": "", "fail": "failed"}.get(entry.state, entry.state) for entry in entries}
+    columns = {"trial": "right", "settings": "left", file.metric: "right", "epochs": "right"}
+    columns |= {"state": "left"} if any(states[entry.number] for entry in order[:_TABLE_ROWS]) else {}
+    for name, side in columns.items():
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for entry in order[:_TABLE_ROWS]:
         score = "" if entry.score is None else as_score(file.metric, entry.score)
-        state = {"complete": "", "fail": "failed"}.get(entry.state, entry.state)
-        epochs = str(entry.note.get("epochs", ""))
-        table.add_row(str(entry.number), in_words(entry.trial.params), score, epochs, state)
+        cells = (str(entry.number), in_words(entry.trial.params), score, str(entry.note.get("epochs", "")))
+        table.add_row(*cells, *([states[entry.number]] if "state" in columns else []))
     return table
 
 
