@@ -1,6 +1,8 @@
 """SIGINT and SIGTERM: training stops after the step that it is at, and saves; everything else stops at once."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AGREE_EVERY = 10  # steps
+_AGAIN_AFTER = 0.01  # seconds
 
 
 class Stopped(BaseException):
@@ -31,6 +34,7 @@ class StopSignals(Callback):
     def __init__(self) -> None:
         self.received = 0
         self._trainer: pl.Trainer | None = None  # while it trains
+        self._again: threading.Timer | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -39,10 +43,22 @@ class StopSignals(Callback):
             yield
             return
         before = {number: signal.getsignal(number) for number in _SIGNALS}
+        report = sys.unraisablehook
+
+        def take_back(lost: Any) -> None:
+            if issubclass(lost.exc_type, Stopped):
+                self._receive_again()
+            else:
+                report(lost)
+
+        sys.unraisablehook = take_back
         self._handle_signals()
         try:
             yield
         finally:
+            if self._again:
+                self._again.cancel()
+            sys.unraisablehook = report
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -57,6 +73,11 @@ class StopSignals(Callback):
             raise Stopped
         if not self._asks_at_steps(self._trainer):
             _stop_after_step(self._trainer)
+
+    def _receive_again(self) -> None:
+        """Python drops an exception that is raised while it frees an object: raise it again a moment later."""
+        self._again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), self.received))
+        self._again.start()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._take_over(trainer, pl_module)
