@@ -61,6 +61,8 @@ def start(tmp_path, data_dir, orphans_are_ours, interruptible):
     for pid in filter(None, children):
         if not ended(pid):
             os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # it became ours, if the main process ended first
+            os.waitpid(pid, 0)
     for main in begun:
         main.kill()
         main.wait()
