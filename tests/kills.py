@@ -59,23 +59,30 @@ def wait(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def check(folder: Path, number: int, status: int) -> None:
-    """See that everything that is there is whole, and that nothing is there that should not be."""
+def check(folder: Path, number: int, status: int, known: set[Path]) -> None:
+    """See that everything that is there is whole, and that nothing is there that should not be.
+
+    Args:
+        folder: Where the process ran.
+        number: The signal that it got.
+        status: What it ended with.
+        known: The runs that were there before it: of one that SIGKILL ended before its first step the directory stays.
+    """
     said = (folder / "said.txt").read_text()
     assert status in (STATUS[number], 0), f"status {status} after {number}:\n{said}"
     assert "Traceback" not in said, said
     hidden = [path for path in folder.rglob(".*") if path.is_file()]
     assert not hidden, f"temporary files: {hidden}"
     for path in folder.glob("lightning_logs/version_*"):
-        newest = path == max(folder.glob("lightning_logs/version_*"), key=lambda one: int(one.name.rpartition("_")[2]))
+        new = path not in known
         checkpoints = list(path.glob("checkpoints/*"))
-        assert checkpoints or number == signal.SIGKILL or not newest, f"{path} is empty after {number}:\n{said}"
+        assert checkpoints or number == signal.SIGKILL or not new, f"{path} is empty after {number}:\n{said}"
         for file in checkpoints:
             open_checkpoint(file)
         if (path / "config.yaml").exists():
             assert yaml.safe_load((path / "config.yaml").read_text())["trainer"]
         else:
-            assert number == signal.SIGKILL or not newest, f"{path} has no config.yaml"
+            assert number == signal.SIGKILL or not new, f"{path} has no config.yaml"
         if (path / "test.json").exists():
             assert json.loads((path / "test.json").read_text())["images"] == 2000
         for file in path.glob("figures/*.png"):
@@ -104,13 +111,14 @@ def chain(root: Path, data: str, draw: random.Random, seconds: float, kills: Cou
         before = last_of(folder)
         if before and before.epochs_done == EPOCHS:
             return folder
+        known = set(folder.glob("lightning_logs/version_*"))
         pid = start(folder, ["--ckpt_path", "last"] if before else [*FIT, "--data.data_dir", data])
         number = draw.choice(list(STATUS))
         moment = draw.uniform(0.02, 0.7 * seconds)
         time.sleep(moment)
         os.kill(pid, number)
         status = wait(pid)
-        check(folder, number, status)
+        check(folder, number, status, known)
         if status != 0:
             kills[signal.Signals(number).name] += 1
         after = last_of(folder)
@@ -138,6 +146,7 @@ if __name__ == "__main__":
     parser.add_argument("--data_dir", default="data")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background processes ignore it
     data = str(Path(given.data_dir).absolute())
     root = Path(tempfile.mkdtemp(prefix="kills-"))
     alone = root / "alone"

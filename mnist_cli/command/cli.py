@@ -34,6 +34,7 @@ from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
 from mnist_cli.training.epoch_state import EpochState
+from mnist_cli.training.lost_processes import watch_processes
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.run_checkpoint import LastCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
@@ -158,6 +159,7 @@ class DigitCLI(LightningCLI):
             self.trainer_defaults = {"callbacks": last}
         trainer = super().instantiate_trainer(**kwargs)
         write_whole_checkpoints(trainer)
+        watch_processes(trainer)
         if config.short_steps:
             shorten_steps(trainer)
         return trainer

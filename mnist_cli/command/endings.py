@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.mistakes import first_sentence, while_restoring
 from mnist_cli.errors import UserError
+from mnist_cli.training.lost_processes import LOST
 from mnist_cli.training.stop_signals import Stopped, StopSignals
 
 # Errors that Lightning raises only during a run, and the option that each is about.
@@ -44,8 +45,9 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         if signals.received:
             return 128 + signals.received
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1 and _ALONE.search(str(error)):
-            print("mnist: error: another process of this run has ended, so this one ends too.", file=sys.stderr)
+        several = signals.num_processes > 1 or int(os.environ.get("WORLD_SIZE", 1)) > 1  # Lightning deletes it
+        if several and _ALONE.search(str(error)):
+            print(LOST, file=sys.stderr)
             return 1
         options = [option for words, option in _MISTAKES.items() if words in str(error)] + while_restoring(error)
         if not options:

@@ -1,9 +1,11 @@
 """Messages of the libraries that users can ignore, and how they are silenced."""
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Warnings that users can ignore, each with the reason why.
 _WARNINGS = (
@@ -46,9 +48,18 @@ def silence() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=message)
         for logger in loggers:
             logger.addFilter(_concerns_the_user)
+        report = threading.excepthook
+
+        def report_others(failed: Any) -> None:
+            # TensorBoard's thread hands a full disk on to the main one at its next line: there it becomes a sentence.
+            if type(failed.thread).__name__ != "_AsyncWriterThread" or not isinstance(failed.exc_value, OSError):
+                report(failed)
+
+        threading.excepthook = report_others
         try:
             yield
         finally:
+            threading.excepthook = report
             for logger in loggers:
                 logger.removeFilter(_concerns_the_user)
 

@@ -1,16 +1,20 @@
 """SIGINT and SIGTERM: training stops after the step that it is at, and saves; everything else stops at once."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AGREE_EVERY = 10  # steps
+_AGAIN_AFTER = 0.01  # seconds
 
 
 class Stopped(BaseException):
@@ -21,16 +25,19 @@ class StopSignals(Callback):
     """Ends a command at SIGINT (Ctrl-C) and SIGTERM.
 
     While a network is trained, the step, or the validation, that has begun is finished first: what is saved then is a
-    state to go on from. A second signal ends that too. Several processes stop after the same step, when the first of
-    them got the signal; Lightning's own way leaves some of them waiting for the others.
+    state to go on from. A second signal ends that too. Several processes stop after the same step, whichever of them
+    got the signal; Lightning's own way leaves some of them waiting for the others.
 
     Attributes:
-        received: The signal that came first; 0 if there was none.
+        received: The signal that came first, to this process or to another one that it agreed with; 0 if none came.
+        num_processes: How many processes do the work.
     """
 
     def __init__(self) -> None:
         self.received = 0
+        self.num_processes = 1
         self._trainer: pl.Trainer | None = None  # while it trains
+        self._again: threading.Timer | None = None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -39,10 +46,22 @@ class StopSignals(Callback):
             yield
             return
         before = {number: signal.getsignal(number) for number in _SIGNALS}
+        report = sys.unraisablehook
+
+        def take_back(lost: Any) -> None:
+            if issubclass(lost.exc_type, Stopped):
+                self._receive_again()
+            else:
+                report(lost)
+
+        sys.unraisablehook = take_back
         self._handle_signals()
         try:
             yield
         finally:
+            if self._again:
+                self._again.cancel()
+            sys.unraisablehook = report
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -57,6 +76,14 @@ class StopSignals(Callback):
             raise Stopped
         if not self._asks_at_steps(self._trainer):
             _stop_after_step(self._trainer)
+
+    def _receive_again(self) -> None:
+        """Python drops an exception that is raised while it frees an object: raise it again a moment later."""
+        self._again = threading.Timer(_AGAIN_AFTER, os.kill, (os.getpid(), self.received))
+        self._again.start()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.num_processes = trainer.world_size
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._take_over(trainer, pl_module)
@@ -76,7 +103,11 @@ class StopSignals(Callback):
             _stop_after_step(trainer)
 
     def _anybody(self, trainer: pl.Trainer) -> bool:
-        return bool(trainer.strategy.reduce_boolean_decision(bool(self.received), all=False))
+        """Whether any of the processes got a signal; then all take it for theirs."""
+        if trainer.world_size > 1:
+            number = torch.tensor(self.received, device=trainer.strategy.root_device)
+            self.received = int(trainer.strategy.reduce(number, reduce_op="max"))
+        return bool(self.received)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trainer = None

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM at any moment of the installed command: what is saved, what is said, what is left."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from helpers import RUN
 
 from mnist_cli.runs.checkpoints import open_checkpoint
+from mnist_cli.training.stop_signals import Stopped, StopSignals
 
 MNIST = Path(sys.executable).parent / "mnist"
 LONG = ["--trainer.max_epochs=500", "--model.net.hidden_sizes=[16]", "--early_stopping=null"]
@@ -71,3 +73,25 @@ def test_a_signal_before_the_first_step_leaves_nothing(start, tmp_path):
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 143, said
     assert (tmp_path / RUN / "checkpoints/last.ckpt").exists() or not (tmp_path / RUN).exists()
+
+
+class Freed:
+    """Gets a signal while Python frees it, where exceptions are dropped."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.001)
+
+
+def free_and_wait():
+    Freed()
+    time.sleep(5)
+
+
+def test_a_signal_is_not_lost_while_python_frees_an_object(capfd):
+    signals, before = StopSignals(), sys.unraisablehook
+    with pytest.raises(Stopped), signals.handled():
+        free_and_wait()
+    assert signals.received == signal.SIGTERM
+    assert sys.unraisablehook is before
+    assert capfd.readouterr().err == ""
