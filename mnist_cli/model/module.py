@@ -3,12 +3,14 @@
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -157,8 +159,20 @@ class DigitModule(pl.LightningModule):
             return f"{problem}: the weights of this checkpoint are of no use; choose another one."
         return (
             f"{problem} in epoch {self.current_epoch + 1}, step {self.global_step:,}: the network has diverged; the "
-            f"learning rate was {self._lr:g}, choose a lower one."
+            f"learning rate was {self._lr:g}, choose a lower one{self._last_good()}."
         )
+
+    def _last_good(self) -> str:
+        """Names the newest checkpoint of the run whose weights are all finite, if there is one."""
+        for callback in reversed(self.trainer.checkpoint_callbacks):
+            if not isinstance(callback, ModelCheckpoint) or not callback.dirpath:
+                continue
+            file = Path(callback.format_checkpoint_name({}))
+            if file.is_file():
+                weights = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+                if all(bool(weight.isfinite().all()) for weight in weights.values()):
+                    return f"; the last good checkpoint is {file}"
+        return ""
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Probabilities, shape (B, 10), of images, shape (B, 1, 28, 28), or of a list of inks, each (H, W)."""
