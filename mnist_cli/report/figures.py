@@ -10,6 +10,7 @@ picture in one pair of axes, because axes for each digit take seconds to draw. L
 as in colour, to be distinguished in grey print.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ Interval = Callable[[int, int], tuple[float, float]]  # of a share, from the num
 
 _DPI = 120
 _BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers can distinguish them
+_LONG_NAME = 11  # so many characters of a name fit below a column of the confusion matrix
+_CAPTION = 20  # and so many below an image of a gallery
 _CARD = 0.06  # the grey on which a digit stands, so that its 28x28 frame shows on the white page
 
 
@@ -115,10 +118,14 @@ def confusion_figure(counts: np.ndarray, *, class_names: Sequence[str] | None = 
     noun = "digit" if class_names is None else "class"
     names = _names(class_names, num_classes)
     panel.set_xticks(range(num_classes), names)
+    if max(map(len, names)) > _LONG_NAME:
+        panel.tick_params(axis="x", labelrotation=40)
+        for label in panel.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     panel.set_yticks(range(num_classes), names)
     panel.tick_params(length=0)
     panel.set(xlabel=f"predicted {noun}", ylabel=f"true {noun}")
-    panel.set_title(f"Confusion matrix: {total:,} images, {errors:,} errors ({_percent(errors / max(total, 1), 2)})")
+    figure.suptitle(f"Confusion matrix: {total:,} images, {errors:,} errors ({_percent(errors / max(total, 1), 2)})")
     bar = figure.colorbar(picture, pad=0.02, format=PercentFormatter(1.0, symbol=" %"))
     bar.set_label(f"mistakes: share of the images of the true {noun}")
     return figure
@@ -141,9 +148,14 @@ def gallery_figure(
     shown = min(len(images), GALLERY_LIMIT)
     num_rows = max(1, -(-shown // GALLERY_COLUMNS))
     names = _names(class_names, probabilities.shape[1])
-    joint, below_px = (", ", 12) if max(map(len, names)) <= 2 else ("\n", 16)  # longer names need a line each
+    joint = ", " if max(map(len, names)) <= 2 else "\n"  # longer names need a line each
+    captions = []
+    for position, (true, read) in enumerate(zip(labels[:shown], probabilities[:shown].argmax(axis=1), strict=True)):
+        caption = names[true] if true == read else f"true {names[true]}{joint}read as {names[read]}"
+        caption += f"\n{_percent(probabilities[position, read])}" + (f"\n{places[position]}" if places else "")
+        captions.append(_wrapped(caption, _CAPTION))
 
-    below_px += 0 if places is None else 4
+    below_px = 4 + 4 * max((caption.count("\n") + 1 for caption in captions), default=2)
     height_in = num_rows * (28 + below_px) / 32 * 10 / GALLERY_COLUMNS + 0.7
     figure = Figure((10, height_in), dpi=_DPI, layout="constrained")
     figure.suptitle(title if shown == len(images) else f"{title} (the first {shown} of {len(images):,})")
@@ -151,10 +163,8 @@ def gallery_figure(
     grid = np.zeros((num_rows * GALLERY_COLUMNS, 28, 28))
     grid[:shown] = _cards(images[:shown])
     _show_grid(panel, grid.reshape(num_rows, GALLERY_COLUMNS, 28, 28), below_px=below_px, right_px=4)
-    for position, (true, read) in enumerate(zip(labels[:shown], probabilities[:shown].argmax(axis=1), strict=True)):
+    for position, caption in enumerate(captions):
         row, column = divmod(position, GALLERY_COLUMNS)
-        caption = names[true] if true == read else f"true {names[true]}{joint}read as {names[read]}"
-        caption += f"\n{_percent(probabilities[position, read])}" + (f"\n{places[position]}" if places else "")
         place = column * 32 + 13.5, row * (28 + below_px) + 28.5
         panel.text(*place, caption, ha="center", va="top", fontsize=8, in_layout=False)  # inside the axes anyway
     if shown == 0:
@@ -227,6 +237,16 @@ def reliability_bins(
 
 def _names(class_names: Sequence[str] | None, num_classes: int) -> list[str]:
     return list(class_names) if class_names is not None else [str(label) for label in range(num_classes)]
+
+
+def add_source(figure: Figure, source: str) -> None:
+    """Say below the title where the images come from, in as many lines as that takes."""
+    width = int(8 * figure.get_figwidth())  # characters that surely fit
+    figure.suptitle(f"{figure.get_suptitle()}\n{_wrapped(source, width)}")
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _percent(share: float, decimals: int = 1) -> str:

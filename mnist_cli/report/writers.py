@@ -145,15 +145,15 @@ class Figures(Callback):
         save(f"{prefix}-calibration", partial(draw, error=report.expected_calibration_error))
 
     def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any], source: str = "") -> None:
-        """Draw and compress once, for the PNG file and for TensorBoard; *source* becomes the title's second line."""
+        """Draw and compress once, for the PNG file and for TensorBoard; *source* stands below the title."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from PIL import Image
 
+        from mnist_cli.report.figures import add_source
+
         figure = draw()
-        if source and figure.get_suptitle():
-            figure.suptitle(f"{figure.get_suptitle()}\n{source}")
-        elif source:
-            figure.axes[0].set_title(f"{figure.axes[0].get_title()}\n{source}")
+        if source:
+            add_source(figure, source)
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         png = io.BytesIO()

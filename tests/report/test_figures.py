@@ -20,6 +20,8 @@ from mnist_cli.report import figures
 from mnist_cli.report.evaluation import wilson_interval
 
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+LONG = [f"{name} with a long description" for name in FASHION]
+SOURCE = f"Test on {'folder/' * 12}digits.npz, run {'a-long-name-' * 5}"
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +192,7 @@ def test_confusion_colours_reach_from_zero_to_the_largest_share_of_mistakes(digi
 def test_confusion_title_says_the_numbers_of_images_and_errors(digits, probabilities, correct):
     counts = confusion_matrix(digits[1], probabilities.argmax(axis=1))
     errors = int((~correct).sum())
-    title = figures.confusion_figure(counts).axes[0].get_title()
+    title = figures.confusion_figure(counts).get_suptitle()
     assert title == f"Confusion matrix: 2,000 images, {errors} errors ({errors / 20:.2f} %)"
 
 
@@ -263,12 +265,23 @@ def test_gallery_of_no_image_says_none(digits, probabilities):
     assert captions(gallery(digits, probabilities, np.array([], dtype=int))) == ["none"]
 
 
-@pytest.mark.parametrize("class_names", [None, FASHION])
+@pytest.mark.parametrize("class_names", [None, FASHION, LONG])
 def test_gallery_captions_do_not_overlap(digits, probabilities, class_names):
     figure = gallery(digits, probabilities, np.arange(40), class_names=class_names)
     boxes = [text.get_window_extent() for text in drawn(figure).axes[0].texts]
     assert not any(box.overlaps(other) for box, other in pairwise(boxes))
     assert not any(box.overlaps(below) for box, below in zip(boxes, boxes[8:], strict=False))
+
+
+def test_names_below_a_confusion_matrix_do_not_overlap():
+    figure = figures.confusion_figure(np.eye(10, dtype=int), class_names=LONG)
+    corners = [label.get_position() for label in drawn(figure).axes[0].get_xticklabels()]
+    turned = {label.get_rotation() for label in figure.axes[0].get_xticklabels()}
+    assert turned == {40}  # then lines of text lie beside one another, 0.77 inches apart
+    assert len(set(corners)) == 10
+    plain = figures.confusion_figure(np.eye(10, dtype=int), class_names=FASHION)
+    boxes = [label.get_window_extent() for label in drawn(plain).axes[0].get_xticklabels()]
+    assert not any(box.overlaps(other) for box, other in pairwise(boxes))
 
 
 def test_reliability_bins_are_those_of_sklearn(confidences, correct):
@@ -309,8 +322,13 @@ EVERY_FIGURE = [
     "gallery with names and places",
     "gallery of 3 with names",
     "gallery of none",
+    "confusion matrix with long names",
+    "gallery with long names",
     "calibration",
     "calibration with certainty",
+    "confusion matrix with long names, with source",
+    "gallery with long names, with source",
+    "calibration, with source",
 ]
 
 
@@ -335,10 +353,20 @@ def figure(request, digits, probabilities, confidences, correct) -> Figure:
         ),
         "gallery of 3 with names": lambda: gallery(digits, probabilities, wrong[:3], class_names=FASHION),
         "gallery of none": lambda: gallery(digits, probabilities, wrong[:0]),
+        "confusion matrix with long names": lambda: figures.confusion_figure(counts, class_names=LONG),
+        "gallery with long names": lambda: gallery(digits, probabilities, wrong, class_names=LONG),
         "calibration": lambda: calibration(confidences, correct),
         "calibration with certainty": lambda: calibration(confidences.round(), correct),
     }
+    for name, maker in list(makers.items()):
+        makers[f"{name}, with source"] = lambda maker=maker: with_source(maker())
     return drawn(makers[request.param]())
+
+
+def with_source(figure: Figure) -> Figure:
+    figures.add_source(figure, SOURCE)
+    assert "".join(figure.get_suptitle().split()).endswith("".join(SOURCE.split()))
+    return figure
 
 
 def drawn(figure: Figure) -> Figure:
@@ -367,7 +395,7 @@ def test_every_figure_is_a_picture_of_readme_size_that_is_not_blank(figure):
 
 def test_every_text_of_every_figure_lies_inside_it(figure):
     frame = figure.bbox
-    assert figure.get_suptitle() or figure.axes[0].get_title()
+    assert figure.get_suptitle()
     for text in drawn_texts(figure):
         box = text.get_window_extent()
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
