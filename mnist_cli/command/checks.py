@@ -1,8 +1,10 @@
 """What in parsed settings cannot work, found before anything is made of them."""
 
 import difflib
+import inspect
 import math
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +15,13 @@ from jsonargparse import Namespace
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from mnist_cli.command.mistakes import load
+from mnist_cli.command.types import any_of, arguments_of, default_of, describe_type
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
 _LARGEST = 2**63 - 1  # torch counts in 64 bits
+_LARGEST_FLOAT = torch.finfo(torch.float32).max  # and computes in 32
 
 # The least value of an option whose type allows more than makes sense.
 _LEAST = {
@@ -54,11 +58,12 @@ def check_settings(config: Namespace, command: str) -> None:
     """
     if config.name is not None:
         check_name(config.name)
+    _check_nulls("", config)
     _check_numbers(config)
     _check_times(config.trainer)
     _check_accelerator(config.trainer.accelerator)
     _check_processes(config)
-    _check_memory(config.model.net)
+    _check_memory(config.model, training=command == "fit")
     name = _NEEDED[command]
     if config.trainer[name] == 0:
         raise UserError(f"--trainer.{name} 0: there would be nothing to {command} with; give at least 1.")
@@ -82,7 +87,8 @@ def _check_numbers(config: Namespace) -> None:
     for name, value in _leaves("", config):
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue
-        if value != value or (isinstance(value, int) and abs(value) > _LARGEST):
+        large = abs(value) > (_LARGEST if isinstance(value, int) else _LARGEST_FLOAT) and abs(value) != math.inf
+        if value != value or large:
             problem = "this is not a number" if value != value else "there is no such large number here"
             raise UserError(f"--{name} {value}: {problem}; give another one.")
         least = _LEAST.get(name, -math.inf)
@@ -90,6 +96,24 @@ def _check_numbers(config: Namespace) -> None:
             raise UserError(
                 f"--{name} {value}: give at least {least}{', or -1 for no limit' if name in _NO_LIMIT else ''}."
             )
+
+
+def _check_nulls(name: str, value: Any) -> None:
+    """That no argument of a class is null unless the class says that it may be: jsonargparse takes it for any."""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            _check_nulls(name, part)
+    if not isinstance(value, Namespace):
+        return
+    made, arguments = load(value.get("class_path") or ""), value.get("init_args")
+    if inspect.isclass(made) and isinstance(arguments, Namespace):
+        kinds = arguments_of(made)
+        for argument in (argument for argument, given in vars(arguments).items() if given is None):
+            expected = describe_type(kinds.get(argument, Any))
+            if not {"null", "a value"} & {*expected} and default_of(made, argument) is not None:
+                raise UserError(f"--{name}.{argument} null: expected {any_of(expected)}; leave it out for the default.")
+    for key, part in vars(value).items():
+        _check_nulls(name if key == "init_args" else f"{name}.{key}".lstrip("."), part)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -129,8 +153,9 @@ def _check_processes(config: Namespace) -> None:
             raise UserError(f"--{name} {value}: this machine has {processors} processors; give no more than that.")
 
 
-def _check_memory(net: Namespace) -> None:
+def _check_memory(model: Namespace, *, training: bool) -> None:
     """That the weights fit; only for networks of this program, because it makes one, though without memory."""
+    net = model.net
     made, name = load(net.class_path), net.class_path.rpartition(".")[2]
     if not made.__module__.startswith("mnist_cli."):
         return
@@ -141,10 +166,17 @@ def _check_memory(net: Namespace) -> None:
     except (RuntimeError, ValueError, TypeError) as error:
         if "overflow" not in str(error):
             return  # the network itself says what is wrong with its arguments
-    if hasattr(os, "sysconf") and needed > (there := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+    if not hasattr(os, "sysconf"):
+        return
+    there, what = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), ""
+    if training and needed <= there:
+        needed, what = 2 * needed, " with their gradients"
+        if re.fullmatch(r"torch\.optim\.(\w+\.)?\w*Adam\w*", model.optimizer.class_path):  # two averages of each
+            needed, what = 2 * needed, " with their gradients and averages"
+    if needed > there:
         size = f"{needed / 1e9:,.0f}" if needed < math.inf else "billions of"
         raise UserError(
-            f"--model.net: the weights of this {name} need {size} GB of memory, and this machine has "
+            f"--model.net: the weights of this {name}{what} need {size} GB of memory, and this machine has "
             f"{there / 1e9:,.0f} GB; give smaller sizes."
         )
 
@@ -165,7 +197,7 @@ def _check_monitors(config: Namespace) -> None:
     parts["--model.lr_scheduler"] = config.model.lr_scheduler
     for name, part in parts.items():
         monitor = part and (part.get("init_args") or {}).get("monitor")
-        if monitor and monitor not in METRICS:
+        if monitor is not None and monitor not in METRICS:
             near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
             raise UserError(f"{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
     monitor = config.checkpoint and config.checkpoint.init_args.get("monitor")

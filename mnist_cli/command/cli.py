@@ -137,7 +137,7 @@ class DigitCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
-            raise UserError(f"these settings do not work: {first_sentence(error)}") from error
+            raise UserError(f"these settings do not work: {first_sentence(error).rstrip('.')}; change them.") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.command]

@@ -20,6 +20,8 @@ _MISTAKES = {
     "`val_check_interval`": "--trainer.val_check_interval",
     "is not in bounds, numpy accepts from": "--seed_everything",
 }
+# What torch says when there is no memory for a tensor, on the CPU and on a GPU; NumPy and Python say MemoryError.
+_TOO_MUCH = re.compile(r"can't allocate memory|Storage size calculation overflowed|out of memory|Unable to allocate")
 # What torch says when a process that it exchanges numbers with is gone.
 _ALONE = re.compile(r"gloo|NCCL|TCPStore|[Cc]onnection (was )?(closed|reset|refused)|Broken pipe|[Tt]imed out")
 
@@ -41,9 +43,13 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
             what = error.filename or "a file"
             raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
         raise UserError(first_sentence(error)) from error
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError) as error:
         if signals.received:
             return 128 + signals.received
+        if isinstance(error, MemoryError) or _TOO_MUCH.search(str(error)):
+            raise UserError(
+                "this needs more memory than there is; give a smaller --data.batch_size or a smaller network."
+            ) from error
         if int(os.environ.get("WORLD_SIZE", 1)) > 1 and _ALONE.search(str(error)):
             print("mnist: error: another process of this run has ended, so this one ends too.", file=sys.stderr)
             return 1

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import DivergedError, UserError
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
@@ -74,6 +74,8 @@ class DigitModule(pl.LightningModule):
             self.save_hyperparameters()
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
+        if tta >= SIDE:
+            raise UserError(f"--model.tta {tta}: images are {SIDE} pixels wide, and that moves them away; give less.")
         try_network(net)
         self.net = net
         if compile:
