@@ -17,9 +17,11 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from mnist_cli.command.mistakes import load
 from mnist_cli.command.types import any_of, arguments_of, default_of, describe_type
 from mnist_cli.errors import UserError
-from mnist_cli.runs.directory import check_name
+from mnist_cli.runs.directory import RUNS, check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
+# What says that other machines take part: torchrun or the user, and the job managers that Lightning knows.
+_CLUSTER = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _LARGEST = 2**63 - 1  # torch counts in 64 bits
 _LARGEST_FLOAT = torch.finfo(torch.float32).max  # and computes in 32
 
@@ -63,6 +65,11 @@ def check_settings(config: Namespace, command: str) -> None:
     _check_times(config.trainer)
     _check_accelerator(config.trainer.accelerator)
     _check_processes(config)
+    if config.trainer.num_nodes > 1 and not any(name in os.environ for name in _CLUSTER):
+        raise UserError(
+            f"--trainer.num_nodes {config.trainer.num_nodes}: it would wait for processes that nobody starts; start "
+            "the command on every machine with torchrun or SLURM."
+        )
     _check_memory(config.model, training=command == "fit")
     name = _NEEDED[command]
     if config.trainer[name] == 0:
@@ -81,6 +88,7 @@ def check_settings(config: Namespace, command: str) -> None:
         raise UserError(f"early_stopping.mode: expected min or max, got '{mode}'.")
     if command == "fit":
         _check_monitors(config)
+        _check_loggers(config.trainer)
 
 
 def _check_numbers(config: Namespace) -> None:
@@ -208,6 +216,28 @@ def _check_monitors(config: Namespace) -> None:
             f"--checkpoint.monitor {monitor}: checkpoints are chosen after a validation, and then it would be an "
             "epoch old; monitor val/loss or val/acc, or validate once an epoch."
         )
+
+
+def _check_loggers(trainer: Namespace) -> None:
+    """That TensorBoard's events go into the run directory, and no logger makes what looks like another run."""
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    root = Path(trainer.default_root_dir or ".").absolute()
+    for logger in (one for one in loggers if isinstance(one, Namespace)):
+        kind, given = logger.class_path.rpartition(".")[2], logger.init_args or Namespace()
+        folder = Path(given.get("save_dir") or ".").absolute()
+        if kind == "TensorBoardLogger":
+            usual = {"save_dir": folder in (root, Path.cwd()), "name": given.get("name") in (None, RUNS)}
+            usual["version"] = given.get("version") is None
+            for name in (name for name, as_usual in usual.items() if not as_usual):
+                raise UserError(
+                    f"--trainer.logger.{name} {given[name]}: TensorBoard writes into the run directory; leave it "
+                    "out, and choose the place of the run with --trainer.default_root_dir and its name with --name."
+                )
+        elif "save_dir" in given and folder / (given.get("name") or "") == root / RUNS:
+            raise UserError(
+                f"--trainer.logger.save_dir {given.save_dir}: {kind} would write beside the runs in {RUNS}; give it a "
+                "folder of its own."
+            )
 
 
 def _check_accelerator(accelerator: Any) -> None:
