@@ -1,12 +1,9 @@
 """What in parsed settings cannot work, found before anything is made of them."""
 
 import difflib
-import inspect
 import math
 import os
 import re
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +12,15 @@ from jsonargparse import Namespace
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from mnist_cli.command.mistakes import load
-from mnist_cli.command.types import any_of, arguments_of, default_of, describe_type
+from mnist_cli.command.ranges import check_length, check_values
+from mnist_cli.command.types import any_of
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import RUNS, check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
 # What says that other machines take part: torchrun or the user, and the job managers that Lightning knows.
 _CLUSTER = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-_LARGEST = 2**63 - 1  # torch counts in 64 bits
-_LARGEST_FLOAT = torch.finfo(torch.float32).max  # and computes in 32
-
-# The least value of an option whose type allows more than makes sense.
-_LEAST = {
-    "trainer.max_epochs": 1,
-    "trainer.max_steps": 1,
-    "trainer.min_epochs": 0,
-    "trainer.min_steps": 0,
-    "trainer.num_nodes": 1,
-    "trainer.limit_train_batches": 0,
-    "trainer.limit_val_batches": 0,
-    "trainer.limit_test_batches": 0,
-    "trainer.limit_predict_batches": 0,
-    "trainer.overfit_batches": 0,
-    "trainer.check_val_every_n_epoch": 1,
-    "trainer.num_sanity_val_steps": 0,
-    "trainer.log_every_n_steps": 0,
-    "trainer.accumulate_grad_batches": 1,
-    "trainer.gradient_clip_val": 0,
-    "trainer.reload_dataloaders_every_n_epochs": 0,
-    "early_stopping.patience": 0,
-    "early_stopping.min_delta": 0,
-}
-_NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
+_PROFILERS = ("simple", "advanced", "pytorch")
 # Where 0 takes away what the command works on.
 _NEEDED = {"fit": "limit_train_batches", "validate": "limit_val_batches", "test": "limit_test_batches"}
 _NEEDED["predict"] = "limit_predict_batches"
@@ -60,10 +34,11 @@ def check_settings(config: Namespace, command: str) -> None:
     """
     if config.name is not None:
         check_name(config.name)
-    _check_nulls("", config)
-    _check_numbers(config)
-    _check_times(config.trainer)
+    check_values(config)
     _check_accelerator(config.trainer.accelerator)
+    profiler = config.trainer.profiler
+    if isinstance(profiler, str) and profiler not in _PROFILERS:
+        raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
     _check_processes(config)
     if config.trainer.num_nodes > 1 and not any(name in os.environ for name in _CLUSTER):
         raise UserError(
@@ -87,66 +62,9 @@ def check_settings(config: Namespace, command: str) -> None:
     if mode not in (None, "min", "max"):
         raise UserError(f"early_stopping.mode: expected min or max, got '{mode}'.")
     if command == "fit":
+        check_length(config.trainer)
         _check_monitors(config)
         _check_loggers(config.trainer)
-
-
-def _check_numbers(config: Namespace) -> None:
-    for name, value in _leaves("", config):
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            continue
-        large = abs(value) > (_LARGEST if isinstance(value, int) else _LARGEST_FLOAT) and abs(value) != math.inf
-        if value != value or large:
-            problem = "this is not a number" if value != value else "there is no such large number here"
-            raise UserError(f"--{name} {value}: {problem}; give another one.")
-        least = _LEAST.get(name, -math.inf)
-        if value < least and not (value == -1 and name in _NO_LIMIT):
-            raise UserError(
-                f"--{name} {value}: give at least {least}{', or -1 for no limit' if name in _NO_LIMIT else ''}."
-            )
-
-
-def _check_nulls(name: str, value: Any) -> None:
-    """That no argument of a class is null unless the class says that it may be: jsonargparse takes it for any."""
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            _check_nulls(name, part)
-    if not isinstance(value, Namespace):
-        return
-    made, arguments = load(value.get("class_path") or ""), value.get("init_args")
-    if inspect.isclass(made) and isinstance(arguments, Namespace):
-        kinds = arguments_of(made)
-        for argument in (argument for argument, given in vars(arguments).items() if given is None):
-            expected = describe_type(kinds.get(argument, Any))
-            if not {"null", "a value"} & {*expected} and default_of(made, argument) is not None:
-                raise UserError(f"--{name}.{argument} null: expected {any_of(expected)}; leave it out for the default.")
-    for key, part in vars(value).items():
-        _check_nulls(name if key == "init_args" else f"{name}.{key}".lstrip("."), part)
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every plain value with the name of its option; those in lists have the name of the list."""
-    if isinstance(value, (Namespace, dict)):
-        for key, part in dict(value.items()).items() if isinstance(value, dict) else vars(value).items():
-            yield from _leaves(name if key == "init_args" else f"{name}.{key}".lstrip("."), part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _leaves(name, part)
-    else:
-        yield name, value
-
-
-def _check_times(trainer: Namespace) -> None:
-    """Times and intervals, as text, number, dictionary or timedelta."""
-    for name in ("max_time", "val_check_interval"):
-        value = trainer[name]
-        time = value.total_seconds() if isinstance(value, timedelta) else value
-        if isinstance(value, dict):
-            time = sum(value.values())
-        if isinstance(value, str) and value.replace(":", "").isdecimal():
-            time = int(value.replace(":", ""))
-        if isinstance(time, (int, float)) and not time > 0:
-            raise UserError(f"--trainer.{name} {value}: there would be no time to train; give more than 0.")
 
 
 def _check_processes(config: Namespace) -> None:
@@ -223,7 +141,7 @@ def _check_loggers(trainer: Namespace) -> None:
     loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
     root = Path(trainer.default_root_dir or ".").absolute()
     for logger in (one for one in loggers if isinstance(one, Namespace)):
-        kind, given = logger.class_path.rpartition(".")[2], logger.init_args or Namespace()
+        kind, given = logger.class_path.rpartition(".")[2], logger.init_args or {}
         folder = Path(given.get("save_dir") or ".").absolute()
         if kind == "TensorBoardLogger":
             usual = {"save_dir": folder in (root, Path.cwd()), "name": given.get("name") in (None, RUNS)}
@@ -235,8 +153,8 @@ def _check_loggers(trainer: Namespace) -> None:
                 )
         elif "save_dir" in given and folder / (given.get("name") or "") == root / RUNS:
             raise UserError(
-                f"--trainer.logger.save_dir {given.save_dir}: {kind} would write beside the runs in {RUNS}; give it a "
-                "folder of its own."
+                f"--trainer.logger.save_dir {given['save_dir']}: {kind} would write beside the runs in {RUNS}; give it "
+                "a folder of its own."
             )
 
 

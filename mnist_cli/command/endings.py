@@ -42,7 +42,11 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             what = error.filename or "a file"
             raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
-        raise UserError(first_sentence(error)) from error
+        sentence = first_sentence(error)
+        sentence += "" if sentence.endswith((".", "?")) else "."
+        if found := re.search(r"Please increase the `(limit_\w+)", str(error)):
+            sentence = f"--trainer.{found[1]}: {sentence.rstrip('.')}; give more, or a whole number of batches."
+        raise UserError(sentence) from error
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError) as error:
         if signals.received:
             return 128 + signals.received
@@ -56,7 +60,7 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         options = [option for words, option in _MISTAKES.items() if words in str(error)] + while_restoring(error)
         if not options:
             raise
-        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{options[0]}: {' '.join(str(error).split()).rstrip('.')}.") from error
     except (Stopped, SIGTERMException):
         # One that stops because the main process got the signal ends well: Lightning kills all if one does not.
         status = 0

@@ -121,6 +121,7 @@ class Figures(Callback):
 
     def _draw_evaluation(self, trainer: pl.Trainer) -> None:
         from mnist_cli.report import figures
+        from mnist_cli.report.calibration import calibration_figure
 
         answers = answers_of(trainer)
         images, labels, probabilities = answers.images, answers.labels, answers.probabilities
@@ -141,7 +142,7 @@ class Figures(Callback):
             draw = partial(figures.gallery_figure, *chosen, class_names=names, title=title, places=places)
             save(f"{prefix}-{kind}", draw)
         confidences, correct = probabilities.max(1), probabilities.argmax(1) == labels
-        draw = partial(figures.calibration_figure, confidences, correct, interval=wilson_interval)
+        draw = partial(calibration_figure, confidences, correct, interval=wilson_interval)
         save(f"{prefix}-calibration", partial(draw, error=report.expected_calibration_error))
 
     def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any], source: str = "") -> None:

@@ -17,6 +17,7 @@ from sklearn.metrics import confusion_matrix
 
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.report import figures
+from mnist_cli.report.calibration import calibration_figure, reliability_bins
 from mnist_cli.report.evaluation import wilson_interval
 
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
@@ -70,7 +71,7 @@ def gallery(digits, probabilities, indices, **options) -> Figure:
 
 
 def calibration(confidences, correct, **options) -> Figure:
-    return figures.calibration_figure(confidences, correct, error=0.0123, interval=wilson_interval, **options)
+    return calibration_figure(confidences, correct, error=0.0123, interval=wilson_interval, **options)
 
 
 def captions(figure: Figure) -> list[str]:
@@ -237,7 +238,7 @@ def test_captions_say_where_an_image_is_found(digits, probabilities):
 
 def test_calibration_bars_are_the_intervals_of_the_bins(confidences, correct):
     figure = calibration(confidences, correct, num_bins=10)
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 10)
     drawn_bars = [bar.get_segments()[0] for bar in figure.axes[0].collections]
     assert len(drawn_bars) == (counts > 0).sum()
     for bar, at in zip(drawn_bars, np.flatnonzero(counts), strict=True):
@@ -285,22 +286,15 @@ def test_names_below_a_confusion_matrix_do_not_overlap():
 
 
 def test_reliability_bins_are_those_of_sklearn(confidences, correct):
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 15)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 15)
     expected_accuracy, expected_confidence = calibration_curve(correct, confidences, n_bins=15)
     np.testing.assert_allclose(accuracy[counts > 0], expected_accuracy)
     np.testing.assert_allclose(confidence[counts > 0], expected_confidence)
     assert counts.sum() == 2000
 
 
-def test_a_confidence_on_an_edge_belongs_to_the_bin_above_and_1_to_its_own():
-    confidences = np.array([0.0, 0.25, 0.5, 0.999, 1.0, 1.0], np.float32)
-    counts, _, accuracy = figures.reliability_bins(confidences, np.array([0, 1, 1, 1, 1, 0], bool), 4)
-    assert counts.tolist() == [1, 1, 1, 1, 2]
-    assert accuracy.tolist() == [0, 1, 1, 1, 0.5]
-
-
 def test_calibration_figure_shows_the_bins_and_the_error(confidences, correct):
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 10)
     figure = calibration(confidences, correct, num_bins=10)
     expected = np.stack([confidence, accuracy], axis=1)[counts > 0] * 100
     np.testing.assert_allclose(line_data(figure, 0, "this network"), expected)
