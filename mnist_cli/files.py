@@ -1,5 +1,6 @@
 """Files that are complete or absent: written without a name, flushed to the disk, then put in their place."""
 
+import errno
 import json
 import math
 import os
@@ -26,6 +27,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: If it cannot be written; its `filename` is the path.
     """
+    if not path.name:  # "" or a folder with .. at its end
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from mnist_cli.command.mistakes import load
 from mnist_cli.command.ranges import check_length, check_values
+from mnist_cli.command.threads import count_processors
 from mnist_cli.command.types import any_of
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import RUNS, check_name
@@ -69,7 +70,7 @@ def check_settings(config: Namespace, command: str) -> None:
 
 def _check_processes(config: Namespace) -> None:
     """No more processes on CPUs than there are: each costs some 300 MB, and thousands stop the machine."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = count_processors()
     options = {"data.num_workers": config.data.num_workers}
     if config.trainer.accelerator == "cpu" or not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
         options["trainer.devices"] = config.trainer.devices

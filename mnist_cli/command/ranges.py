@@ -37,6 +37,7 @@ _LEAST = {
     "early_stopping.patience": 0,
     "early_stopping.min_delta": 0,
 }
+_MOST = {"threads": 1024}  # more than any machine is faster with; all of them would be started
 _NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
 
 
@@ -59,6 +60,8 @@ def _check_numbers(config: Namespace) -> None:
         if value != value or large:
             problem = "this is not a number" if value != value else "there is no such large number here"
             raise UserError(f"--{name} {value}: {problem}; give another one.")
+        if value > _MOST.get(name, math.inf):
+            raise UserError(f"--{name} {value}: give at most {_MOST[name]:,}.")
         least = _LEAST.get(name, -math.inf)
         if value < least and not (value == -1 and name in _NO_LIMIT):
             raise UserError(

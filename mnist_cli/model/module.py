@@ -240,5 +240,5 @@ class DigitModule(pl.LightningModule):
 def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return make(*args, **kwargs)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{option}: {' '.join(str(error).split())}; change its arguments.") from error
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise UserError(f"{option}: {' '.join(str(error).split()).rstrip('.')}; change its arguments.") from error
