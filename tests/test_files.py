@@ -1,13 +1,16 @@
 """A file is whole or as it was before."""
 
+import json
+import math
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from mnist_cli.files import whole_file, write_whole
+from mnist_cli.files import json_text, whole_file, write_whole
 
 
 def test_a_file_is_written_in_a_new_folder_and_nothing_stays_beside_it(tmp_path):
@@ -72,3 +75,15 @@ def test_a_process_killed_while_it_writes_leaves_whole_files_and_nothing_else(tm
         assert [one.name for one in tmp_path.iterdir()] == ["file"]
         content = (tmp_path / "file").read_bytes()
         assert content == content[:1] * 300_000
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_path_without_a_name_is_a_folder(name):
+    with pytest.raises(IsADirectoryError):
+        write_whole(Path(name), "text")
+
+
+def test_json_has_text_where_it_has_no_number():
+    value = {"threshold": math.inf, "list": [math.nan, (1.5, -math.inf)], "text": "inf"}
+    assert json.loads(json_text(value)) == {"threshold": "inf", "list": ["nan", [1.5, "-inf"]], "text": "inf"}
+    assert "Infinity" not in json_text(value)

@@ -3,8 +3,7 @@
 import difflib
 import math
 import os
-from collections.abc import Iterator
-from datetime import timedelta
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,16 @@ from jsonargparse import Namespace
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from mnist_cli.command.mistakes import load
+from mnist_cli.command.ranges import check_length, check_values
+from mnist_cli.command.threads import count_processors
+from mnist_cli.command.types import any_of
 from mnist_cli.errors import UserError
-from mnist_cli.runs.directory import check_name
+from mnist_cli.runs.directory import RUNS, check_name
 
 METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there is to monitor
-_LARGEST = 2**63 - 1  # torch counts in 64 bits
-
-# The least value of an option whose type allows more than makes sense.
-_LEAST = {
-    "trainer.max_epochs": 1,
-    "trainer.max_steps": 1,
-    "trainer.min_epochs": 0,
-    "trainer.min_steps": 0,
-    "trainer.num_nodes": 1,
-    "trainer.limit_train_batches": 0,
-    "trainer.limit_val_batches": 0,
-    "trainer.limit_test_batches": 0,
-    "trainer.limit_predict_batches": 0,
-    "trainer.overfit_batches": 0,
-    "trainer.check_val_every_n_epoch": 1,
-    "trainer.num_sanity_val_steps": 0,
-    "trainer.log_every_n_steps": 0,
-    "trainer.accumulate_grad_batches": 1,
-    "trainer.gradient_clip_val": 0,
-    "trainer.reload_dataloaders_every_n_epochs": 0,
-    "early_stopping.patience": 0,
-    "early_stopping.min_delta": 0,
-}
-_NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
+# What says that other machines take part: torchrun or the user, and the job managers that Lightning knows.
+_CLUSTER = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_PROFILERS = ("simple", "advanced", "pytorch")
 # Where 0 takes away what the command works on.
 _NEEDED = {"fit": "limit_train_batches", "validate": "limit_val_batches", "test": "limit_test_batches"}
 _NEEDED["predict"] = "limit_predict_batches"
@@ -54,11 +35,18 @@ def check_settings(config: Namespace, command: str) -> None:
     """
     if config.name is not None:
         check_name(config.name)
-    _check_numbers(config)
-    _check_times(config.trainer)
+    check_values(config)
     _check_accelerator(config.trainer.accelerator)
+    profiler = config.trainer.profiler
+    if isinstance(profiler, str) and profiler not in _PROFILERS:
+        raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
     _check_processes(config)
-    _check_memory(config.model.net)
+    if config.trainer.num_nodes > 1 and not any(name in os.environ for name in _CLUSTER):
+        raise UserError(
+            f"--trainer.num_nodes {config.trainer.num_nodes}: it would wait for processes that nobody starts; start "
+            "the command on every machine with torchrun or SLURM."
+        )
+    _check_memory(config.model, training=command == "fit")
     name = _NEEDED[command]
     if config.trainer[name] == 0:
         raise UserError(f"--trainer.{name} 0: there would be nothing to {command} with; give at least 1.")
@@ -75,51 +63,14 @@ def check_settings(config: Namespace, command: str) -> None:
     if mode not in (None, "min", "max"):
         raise UserError(f"early_stopping.mode: expected min or max, got '{mode}'.")
     if command == "fit":
+        check_length(config.trainer)
         _check_monitors(config)
-
-
-def _check_numbers(config: Namespace) -> None:
-    for name, value in _leaves("", config):
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            continue
-        if value != value or (isinstance(value, int) and abs(value) > _LARGEST):
-            problem = "this is not a number" if value != value else "there is no such large number here"
-            raise UserError(f"--{name} {value}: {problem}; give another one.")
-        least = _LEAST.get(name, -math.inf)
-        if value < least and not (value == -1 and name in _NO_LIMIT):
-            raise UserError(
-                f"--{name} {value}: give at least {least}{', or -1 for no limit' if name in _NO_LIMIT else ''}."
-            )
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every plain value with the name of its option; those in lists have the name of the list."""
-    if isinstance(value, (Namespace, dict)):
-        for key, part in dict(value.items()).items() if isinstance(value, dict) else vars(value).items():
-            yield from _leaves(name if key == "init_args" else f"{name}.{key}".lstrip("."), part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _leaves(name, part)
-    else:
-        yield name, value
-
-
-def _check_times(trainer: Namespace) -> None:
-    """Times and intervals, as text, number, dictionary or timedelta."""
-    for name in ("max_time", "val_check_interval"):
-        value = trainer[name]
-        time = value.total_seconds() if isinstance(value, timedelta) else value
-        if isinstance(value, dict):
-            time = sum(value.values())
-        if isinstance(value, str) and value.replace(":", "").isdecimal():
-            time = int(value.replace(":", ""))
-        if isinstance(time, (int, float)) and not time > 0:
-            raise UserError(f"--trainer.{name} {value}: there would be no time to train; give more than 0.")
+        _check_loggers(config.trainer)
 
 
 def _check_processes(config: Namespace) -> None:
     """No more processes on CPUs than there are: each costs some 300 MB, and thousands stop the machine."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = count_processors()
     options = {"data.num_workers": config.data.num_workers}
     if config.trainer.accelerator == "cpu" or not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
         options["trainer.devices"] = config.trainer.devices
@@ -129,8 +80,9 @@ def _check_processes(config: Namespace) -> None:
             raise UserError(f"--{name} {value}: this machine has {processors} processors; give no more than that.")
 
 
-def _check_memory(net: Namespace) -> None:
+def _check_memory(model: Namespace, *, training: bool) -> None:
     """That the weights fit; only for networks of this program, because it makes one, though without memory."""
+    net = model.net
     made, name = load(net.class_path), net.class_path.rpartition(".")[2]
     if not made.__module__.startswith("mnist_cli."):
         return
@@ -141,10 +93,17 @@ def _check_memory(net: Namespace) -> None:
     except (RuntimeError, ValueError, TypeError) as error:
         if "overflow" not in str(error):
             return  # the network itself says what is wrong with its arguments
-    if hasattr(os, "sysconf") and needed > (there := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+    if not hasattr(os, "sysconf"):
+        return
+    there, what = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), ""
+    if training and needed <= there:
+        needed, what = 2 * needed, " with their gradients"
+        if re.fullmatch(r"torch\.optim\.(\w+\.)?\w*Adam\w*", model.optimizer.class_path):  # two averages of each
+            needed, what = 2 * needed, " with their gradients and averages"
+    if needed > there:
         size = f"{needed / 1e9:,.0f}" if needed < math.inf else "billions of"
         raise UserError(
-            f"--model.net: the weights of this {name} need {size} GB of memory, and this machine has "
+            f"--model.net: the weights of this {name}{what} need {size} GB of memory, and this machine has "
             f"{there / 1e9:,.0f} GB; give smaller sizes."
         )
 
@@ -165,7 +124,7 @@ def _check_monitors(config: Namespace) -> None:
     parts["--model.lr_scheduler"] = config.model.lr_scheduler
     for name, part in parts.items():
         monitor = part and (part.get("init_args") or {}).get("monitor")
-        if monitor and monitor not in METRICS:
+        if monitor is not None and monitor not in METRICS:
             near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
             raise UserError(f"{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
     monitor = config.checkpoint and config.checkpoint.init_args.get("monitor")
@@ -176,6 +135,28 @@ def _check_monitors(config: Namespace) -> None:
             f"--checkpoint.monitor {monitor}: checkpoints are chosen after a validation, and then it would be an "
             "epoch old; monitor val/loss or val/acc, or validate once an epoch."
         )
+
+
+def _check_loggers(trainer: Namespace) -> None:
+    """That TensorBoard's events go into the run directory, and no logger makes what looks like another run."""
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    root = Path(trainer.default_root_dir or ".").absolute()
+    for logger in (one for one in loggers if isinstance(one, Namespace)):
+        kind, given = logger.class_path.rpartition(".")[2], logger.init_args or {}
+        folder = Path(given.get("save_dir") or ".").absolute()
+        if kind == "TensorBoardLogger":
+            usual = {"save_dir": folder in (root, Path.cwd()), "name": given.get("name") in (None, RUNS)}
+            usual["version"] = given.get("version") is None
+            for name in (name for name, as_usual in usual.items() if not as_usual):
+                raise UserError(
+                    f"--trainer.logger.{name} {given[name]}: TensorBoard writes into the run directory; leave it "
+                    "out, and choose the place of the run with --trainer.default_root_dir and its name with --name."
+                )
+        elif "save_dir" in given and folder / (given.get("name") or "") == root / RUNS:
+            raise UserError(
+                f"--trainer.logger.save_dir {given['save_dir']}: {kind} would write beside the runs in {RUNS}; give it "
+                "a folder of its own."
+            )
 
 
 def _check_accelerator(accelerator: Any) -> None:

@@ -29,7 +29,7 @@ from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.report.answers import Answers
-from mnist_cli.report.tensorboard import Hyperparameters
+from mnist_cli.report.tensorboard import Hyperparameters, count_epochs_from_1
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
@@ -138,7 +138,7 @@ class DigitCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
-            raise UserError(f"these settings do not work: {first_sentence(error)}") from error
+            raise UserError(f"these settings do not work: {first_sentence(error).rstrip('.')}; change them.") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.command]
@@ -160,6 +160,7 @@ class DigitCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         write_whole_checkpoints(trainer)
         watch_processes(trainer)
+        count_epochs_from_1(trainer)
         if config.short_steps:
             shorten_steps(trainer)
         return trainer
@@ -196,7 +197,7 @@ class DigitCLI(LightningCLI):
 
     def before_fit(self) -> None:
         if self.config_init[self.command].test_after_fit:
-            self.datamodule.check_test_set()
+            self.datamodule.check_test_set(self.config_init[self.command].trainer.limit_test_batches)
         parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         place = f"; run {self.run_directory.path}" if self.run_directory else ""
         rank_zero_only(print)(f"{type(self.model.net).__name__} with {parameters:,} trainable parameters{place}")

@@ -21,6 +21,8 @@ _MISTAKES = {
     "`val_check_interval`": "--trainer.val_check_interval",
     "is not in bounds, numpy accepts from": "--seed_everything",
 }
+# What torch says when there is no memory for a tensor, on the CPU and on a GPU; NumPy and Python say MemoryError.
+_TOO_MUCH = re.compile(r"can't allocate memory|Storage size calculation overflowed|out of memory|Unable to allocate")
 # What torch says when a process that it exchanges numbers with is gone.
 _ALONE = re.compile(r"gloo|NCCL|TCPStore|[Cc]onnection (was )?(closed|reset|refused)|Broken pipe|[Tt]imed out")
 
@@ -41,10 +43,18 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             what = error.filename or "a file"
             raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
-        raise UserError(first_sentence(error)) from error
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        sentence = first_sentence(error)
+        sentence += "" if sentence.endswith((".", "?")) else "."
+        if found := re.search(r"Please increase the `(limit_\w+)", str(error)):
+            sentence = f"--trainer.{found[1]}: {sentence.rstrip('.')}; give more, or a whole number of batches."
+        raise UserError(sentence) from error
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError) as error:
         if signals.received:
             return 128 + signals.received
+        if isinstance(error, MemoryError) or _TOO_MUCH.search(str(error)):
+            raise UserError(
+                "this needs more memory than there is; give a smaller --data.batch_size or a smaller network."
+            ) from error
         several = signals.num_processes > 1 or int(os.environ.get("WORLD_SIZE", 1)) > 1  # Lightning deletes it
         if several and _ALONE.search(str(error)):
             print(LOST, file=sys.stderr)
@@ -52,7 +62,7 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         options = [option for words, option in _MISTAKES.items() if words in str(error)] + while_restoring(error)
         if not options:
             raise
-        raise UserError(f"{options[0]}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{options[0]}: {' '.join(str(error).split()).rstrip('.')}.") from error
     except (Stopped, SIGTERMException):
         # One that stops because the main process got the signal ends well: Lightning kills all if one does not.
         status = 0

@@ -79,7 +79,8 @@ def explain(message: str, options: Mapping[str, Option], given: Mapping[str, Any
     )
     if found and not name.endswith(f".{found[1]}"):
         return _unknown_setting(name, found[1], chosen, options)
-    if found := re.search(r"Importing '([\w.]+)' is not allowed", message):
+    found = re.search(r"Importing '([\w.]+)' is not allowed", message)
+    if found and (not given or found[1] in str(given)):  # or jsonargparse tried it, as a type that fits
         return _denied(name, found[1])
     if found := re.search(r"(?:Problem with given class_path '(.*?)':\s+)?((?:No m|m)odule '?.*)", message):
         return _no_such_class(name, found[1] or _text(given.get(name)), found[2])
@@ -95,7 +96,7 @@ def _walk(
     keys: list[str], options: Mapping[str, Option], given: Mapping[str, Any], message: str
 ) -> tuple[str, Any, str]:
     """Follow the nested keys: the option's full name, its type, and the class that was being filled in."""
-    named = re.findall(r"class_path[='\s]+([\w.]+)'", message)
+    named = [path for path in re.findall(r"class_path[='\s]+([\w.]+)'", message) if path != "torch.Tensor"]
     name, kind, chosen = "", None, ""
     for key in keys:
         if key == name or name.endswith(f".{key}"):  # each member of a union names it again

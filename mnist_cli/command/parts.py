@@ -83,8 +83,8 @@ def set_places(config: Namespace, run: Run) -> None:
 
 
 def place_loggers(loggers: Any, run: Run) -> None:
-    """Let TensorBoard write into the run directory, unless the user gave its logger a version."""
+    """Let TensorBoard write into the run directory."""
     for logger in loggers if isinstance(loggers, list) else [loggers]:
-        if logger and logger.class_path.endswith(".TensorBoardLogger") and logger.init_args.version is None:
+        if logger and logger.class_path.endswith(".TensorBoardLogger"):
             settings = logger.init_args
             settings.save_dir, settings.name, settings.version = str(run.path), "", ""

@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from mnist_cli.command.plain import PlainParser
 from mnist_cli.errors import UserError
-from mnist_cli.files import write_whole
+from mnist_cli.files import json_text, write_whole
 from mnist_cli.runs.directory import RUNS, Run, find_runs, nearest_run, runs_in
 from mnist_cli.runs.short_names import flatten
 from mnist_cli.runs.summary import RunSummary, figure_of, summarize
@@ -63,7 +62,7 @@ def runs(arguments: Sequence[str]) -> int:
     if args.sort:
         summaries = _sorted(summaries, args.sort)
     if args.json:
-        print(json.dumps([_plain(summary) for summary in summaries], indent=1))
+        print(json_text([_plain(summary) for summary in summaries]))
     elif args.by_seed:
         from mnist_cli.runs.seeds import group_by_seed, seeds_table
 

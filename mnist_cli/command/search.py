@@ -15,6 +15,7 @@ from mnist_cli.command.resume import sort_options
 from mnist_cli.command.space import read_search_file
 from mnist_cli.command.storage import open_storage, open_study
 from mnist_cli.command.study import SharedStudy
+from mnist_cli.command.threads import count_processors
 from mnist_cli.command.trial import check_space
 from mnist_cli.command.worker import Jobs, Plan, Worker
 from mnist_cli.errors import UserError
@@ -73,6 +74,8 @@ def _read_options(arguments: Sequence[str]) -> tuple[Plan, str | None]:
         raise UserError("--search: give the file of the search, such as --search configs/search_mlp.yaml.")
     if args.jobs is not None and not (args.jobs.isdecimal() and int(args.jobs) > 0):
         raise UserError(f"--jobs: expected a whole number of at least 1, got '{args.jobs}'.")
+    if args.jobs is not None and int(args.jobs) > (processors := count_processors()):
+        raise UserError(f"--jobs {args.jobs}: this machine has {processors} processors; give no more than that.")
     options = sort_options(rest)
     if options.wanted:
         raise UserError("--ckpt_path: a search trains from the beginning; leave it out.")

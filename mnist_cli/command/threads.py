@@ -26,6 +26,11 @@ def kept_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def count_processors() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_threads(config: Namespace) -> int:
     """The number of threads of a fit.
 
@@ -40,7 +45,7 @@ def choose_threads(config: Namespace) -> int:
     if config.threads:
         threads: int = config.threads
         return threads
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = count_processors()
     work = _multiplications(config.model.net) * config.data.batch_size
     return max(1, min(processors, round(work / _WORTH_A_THREAD)) if work else processors)
 

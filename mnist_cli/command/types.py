@@ -5,6 +5,7 @@ import inspect
 import operator
 import types
 import typing
+from contextlib import suppress
 from typing import Any, Literal, Union, get_args, get_origin
 
 _NUMBERS = {int: "a whole number", float: "a number"}
@@ -104,9 +105,21 @@ def arguments_of(made: Any) -> dict[str, Any]:
         hints = {}
     found: dict[str, Any] = {}
     for base in made.__mro__ if inspect.isclass(made) else (made,):
-        parameters = inspect.signature(base).parameters.values()
+        try:
+            parameters = inspect.signature(base).parameters.values()
+        except ValueError:  # a class written in C that does not say
+            break
         fixed = [one for one in parameters if one.kind is not one.VAR_POSITIONAL and one.kind is not one.VAR_KEYWORD]
         found |= {one.name: hints.get(one.name, Any) for one in fixed if one.name not in found}
         if not any(one.kind is one.VAR_KEYWORD for one in parameters):  # else the class passes them on to its base
             break
     return found
+
+
+def default_of(made: Any, argument: str) -> Any:
+    """The default of an argument, also of one that a class passes on to its base; `Parameter.empty` without one."""
+    for base in made.__mro__ if inspect.isclass(made) else (made,):
+        with suppress(ValueError):  # a class written in C that does not say
+            if found := inspect.signature(base).parameters.get(argument):
+                return found.default
+    return inspect.Parameter.empty

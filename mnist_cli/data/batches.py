@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
 
+from mnist_cli.errors import UserError
+
 
 class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
     """Digits in memory; a batch is one indexing operation, not one per image.
@@ -135,3 +137,13 @@ def _identity(batch: Any) -> Any:
 def numbered(name: str, indices: Sequence[int]) -> list[str]:
     """Names of images by their place, as in `test[17]`."""
     return [f"{name}[{index}]" for index in indices]
+
+
+def equal_batches(num_images: int, world_size: int, batch_size: int) -> int:
+    """The next batch size with which all processes have as many batches: where one has more, DDP hangs."""
+    fewest, most = num_images // world_size, -(-num_images // world_size)
+    if not fewest:
+        raise UserError(f"--trainer.devices: {num_images} images are too few for {world_size} processes; use fewer.")
+    while -(-fewest // batch_size) != -(-most // batch_size):
+        batch_size += 1
+    return batch_size

@@ -14,7 +14,7 @@ from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.augment import try_augment
-from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, new_order, numbered
+from mnist_cli.data.batches import DigitBatches, Share, Shuffled, equal_batches, make_loader, new_order, numbered
 from mnist_cli.data.given import MOST_PICTURES, GivenPictures, label_from_name
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
@@ -124,10 +124,20 @@ class DigitDataModule(pl.LightningDataModule):
     def _place(self, digits: DigitBatches) -> DigitBatches:
         return digits.to(self.trainer.strategy.root_device) if self.on_device and self.trainer else digits
 
-    def check_test_set(self) -> None:
-        """Find what is wrong with the files of the test set before the training, not after it."""
+    def check_test_set(self, limit: float | None = None) -> None:
+        """Find what is wrong with the test set before the training, not after it.
+
+        Args:
+            limit: The trainer's limit_test_batches: a number of batches, or as a float a share of them.
+        """
         self.prepare_data()
-        read_digits(self.dataset, self.data_dir, train=False)
+        images, _ = read_digits(self.dataset, self.data_dir, train=False)
+        num_batches = -(-len(images) // self.eval_batch_size)
+        if isinstance(limit, float) and int(limit * num_batches) < 1:
+            raise UserError(
+                f"--trainer.limit_test_batches {limit}: the test set has {num_batches:,} batches, so this is none; "
+                "give a whole number of them, or a smaller --data.eval_batch_size."
+            )
 
     def _to_predict(self) -> DigitBatches | GivenPictures:
         """The test set; or what was given, which is prepared as digits if the network reads digits."""
@@ -194,7 +204,7 @@ class DigitDataModule(pl.LightningDataModule):
         sampler = UnrepeatedDistributedSampler(
             digits, num_replicas=world_size, rank=self.trainer.global_rank, shuffle=False
         )
-        batch_size = _equal_batches(len(digits), world_size, batch_size)
+        batch_size = equal_batches(len(digits), world_size, batch_size)
         return make_loader(digits, batch_size=batch_size, num_workers=self.num_workers, sampler=sampler)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -227,16 +237,6 @@ class DigitDataModule(pl.LightningDataModule):
         restore_random_state(state_dict)
         if self.trainer and self.trainer.state.fn == "fit":
             self._restored = state_dict
-
-
-def _equal_batches(num_images: int, world_size: int, batch_size: int) -> int:
-    """The next batch size with which all processes have as many batches: where one has more, DDP hangs."""
-    fewest, most = num_images // world_size, -(-num_images // world_size)
-    if not fewest:
-        raise UserError(f"--trainer.devices: {num_images} images are too few for {world_size} processes; use fewer.")
-    while -(-fewest // batch_size) != -(-most // batch_size):
-        batch_size += 1
-    return batch_size
 
 
 def data_of(trainer: pl.Trainer) -> DigitDataModule:

@@ -3,17 +3,19 @@
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import DivergedError, UserError
 from mnist_cli.model.geometry import Geometry
 from mnist_cli.model.hyperparameters import describe
@@ -72,6 +74,8 @@ class DigitModule(pl.LightningModule):
             self.save_hyperparameters()
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
+        if tta >= SIDE:
+            raise UserError(f"--model.tta {tta}: images are {SIDE} pixels wide, and that moves them away; give less.")
         try_network(net)
         self.net = net
         if compile:
@@ -157,8 +161,20 @@ class DigitModule(pl.LightningModule):
             return f"{problem}: the weights of this checkpoint are of no use; choose another one."
         return (
             f"{problem} in epoch {self.current_epoch + 1}, step {self.global_step:,}: the network has diverged; the "
-            f"learning rate was {self._lr:g}, choose a lower one."
+            f"learning rate was {self._lr:g}, choose a lower one{self._last_good()}."
         )
+
+    def _last_good(self) -> str:
+        """Names the newest checkpoint of the run whose weights are all finite, if there is one."""
+        for callback in reversed(self.trainer.checkpoint_callbacks):
+            if not isinstance(callback, ModelCheckpoint) or not callback.dirpath:
+                continue
+            file = Path(callback.format_checkpoint_name({}))
+            if file.is_file():
+                weights = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+                if all(bool(weight.isfinite().all()) for weight in weights.values()):
+                    return f"; the last good checkpoint is {file}"
+        return ""
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Probabilities, shape (B, 10), of images, shape (B, 1, 28, 28), or of a list of inks, each (H, W)."""
@@ -224,5 +240,5 @@ class DigitModule(pl.LightningModule):
 def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return make(*args, **kwargs)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{option}: {' '.join(str(error).split())}; change its arguments.") from error
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise UserError(f"{option}: {' '.join(str(error).split()).rstrip('.')}; change its arguments.") from error

@@ -10,7 +10,8 @@ picture in one pair of axes, because axes for each digit take seconds to draw. L
 as in colour, to be distinguished in grey print.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -20,10 +21,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 GALLERY_COLUMNS = 8
 GALLERY_LIMIT = 40
-Interval = Callable[[int, int], tuple[float, float]]  # of a share, from the numbers of correct and of all images
 
-_DPI = 120
-_BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers can distinguish them
+DPI = 120
+BLUE, _ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito 2008: also colour-blind readers can distinguish them
+_LONG_NAME = 11  # so many characters of a name fit below a column of the confusion matrix
+_CAPTION = 20  # and so many below an image of a gallery
 _CARD = 0.06  # the grey on which a digit stands, so that its 28x28 frame shows on the white page
 
 
@@ -47,7 +49,7 @@ def samples_figure(
 
     cell_in = 1.0 if augmented is None else 0.62
     size_in = (len(blocks) * per_class * cell_in + 0.4 + 0.09 * max(map(len, names)), num_classes * cell_in + 0.8)
-    figure = Figure(size_in, dpi=_DPI, layout="constrained")
+    figure = Figure(size_in, dpi=DPI, layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(1, len(blocks), squeeze=False)[0]
     for panel, (heading, block) in zip(panels, blocks.items(), strict=True):
@@ -69,12 +71,12 @@ def curves_figure(history: Sequence[Mapping[str, float]], *, best_epoch: int | N
             "val/loss" and "val/acc", accuracies in [0, 1]. What is missing or not finite is left out.
         best_epoch: The epoch to mark, counting from 1.
     """
-    figure = Figure((10, 4.4), dpi=_DPI, layout="constrained")
+    figure = Figure((10, 4.4), dpi=DPI, layout="constrained")
     figure.suptitle("Training" if best_epoch is None else f"Training; the best epoch is {best_epoch}")
     epochs = np.array([row["epoch"] for row in history])
     loss, accuracy = figure.subplots(1, 2)
     for panel, metric, caption, scale in (loss, "loss", "loss", 1), (accuracy, "acc", "accuracy (%)", 100):
-        for stage, name, colour, style in ("train", "training", _BLUE, "o-"), ("val", "validation", _ORANGE, "s--"):
+        for stage, name, colour, style in ("train", "training", BLUE, "o-"), ("val", "validation", _ORANGE, "s--"):
             values = np.array([row.get(f"{stage}/{metric}", np.nan) for row in history], dtype=float) * scale
             known = np.isfinite(values)
             if known.any():
@@ -103,22 +105,26 @@ def confusion_figure(counts: np.ndarray, *, class_names: Sequence[str] | None = 
     scale = shares[~diagonal].max(initial=0) or 1.0  # without a mistake any scale will do
     total, errors = int(counts.sum()), int(counts[~diagonal].sum())
 
-    figure = Figure((0.85 * num_classes + 1.6, 0.75 * num_classes + 1.1), dpi=_DPI, layout="constrained")
+    figure = Figure((0.85 * num_classes + 1.6, 0.75 * num_classes + 1.1), dpi=DPI, layout="constrained")
     panel = figure.subplots()
     colours = colormaps["Oranges"].with_extremes(bad="0.93")
     picture = panel.imshow(np.ma.masked_array(shares, diagonal), cmap=colours, vmin=0, vmax=scale, aspect="auto")
     for row, column in np.argwhere(counts):
-        text = panel.text(column, row, f"{counts[row, column]:,}\n{_percent(shares[row, column])}", fontsize=9)
+        text = panel.text(column, row, f"{counts[row, column]:,}\n{percent(shares[row, column])}", fontsize=9)
         text.set(in_layout=False, ha="center", va="center", fontweight="bold" if row == column else "normal")
         if row != column and shares[row, column] > 0.7 * scale:
             text.set_color("white")  # from here on it has more contrast than black
     noun = "digit" if class_names is None else "class"
     names = _names(class_names, num_classes)
     panel.set_xticks(range(num_classes), names)
+    if max(map(len, names)) > _LONG_NAME:
+        panel.tick_params(axis="x", labelrotation=40)
+        for label in panel.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     panel.set_yticks(range(num_classes), names)
     panel.tick_params(length=0)
     panel.set(xlabel=f"predicted {noun}", ylabel=f"true {noun}")
-    panel.set_title(f"Confusion matrix: {total:,} images, {errors:,} errors ({_percent(errors / max(total, 1), 2)})")
+    figure.suptitle(f"Confusion matrix: {total:,} images, {errors:,} errors ({percent(errors / max(total, 1), 2)})")
     bar = figure.colorbar(picture, pad=0.02, format=PercentFormatter(1.0, symbol=" %"))
     bar.set_label(f"mistakes: share of the images of the true {noun}")
     return figure
@@ -141,20 +147,23 @@ def gallery_figure(
     shown = min(len(images), GALLERY_LIMIT)
     num_rows = max(1, -(-shown // GALLERY_COLUMNS))
     names = _names(class_names, probabilities.shape[1])
-    joint, below_px = (", ", 12) if max(map(len, names)) <= 2 else ("\n", 16)  # longer names need a line each
+    joint = ", " if max(map(len, names)) <= 2 else "\n"  # longer names need a line each
+    captions = []
+    for position, (true, read) in enumerate(zip(labels[:shown], probabilities[:shown].argmax(axis=1), strict=True)):
+        caption = names[true] if true == read else f"true {names[true]}{joint}read as {names[read]}"
+        caption += f"\n{percent(probabilities[position, read])}" + (f"\n{places[position]}" if places else "")
+        captions.append(_wrapped(caption, _CAPTION))
 
-    below_px += 0 if places is None else 4
+    below_px = 4 + 4 * max((caption.count("\n") + 1 for caption in captions), default=2)
     height_in = num_rows * (28 + below_px) / 32 * 10 / GALLERY_COLUMNS + 0.7
-    figure = Figure((10, height_in), dpi=_DPI, layout="constrained")
+    figure = Figure((10, height_in), dpi=DPI, layout="constrained")
     figure.suptitle(title if shown == len(images) else f"{title} (the first {shown} of {len(images):,})")
     panel = figure.subplots()
     grid = np.zeros((num_rows * GALLERY_COLUMNS, 28, 28))
     grid[:shown] = _cards(images[:shown])
     _show_grid(panel, grid.reshape(num_rows, GALLERY_COLUMNS, 28, 28), below_px=below_px, right_px=4)
-    for position, (true, read) in enumerate(zip(labels[:shown], probabilities[:shown].argmax(axis=1), strict=True)):
+    for position, caption in enumerate(captions):
         row, column = divmod(position, GALLERY_COLUMNS)
-        caption = names[true] if true == read else f"true {names[true]}{joint}read as {names[read]}"
-        caption += f"\n{_percent(probabilities[position, read])}" + (f"\n{places[position]}" if places else "")
         place = column * 32 + 13.5, row * (28 + below_px) + 28.5
         panel.text(*place, caption, ha="center", va="top", fontsize=8, in_layout=False)  # inside the axes anyway
     if shown == 0:
@@ -174,62 +183,22 @@ def correct_order(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return right[np.argsort(probabilities[right].max(axis=1), kind="stable")]
 
 
-def calibration_figure(
-    confidences: np.ndarray, correct: np.ndarray, *, error: float, interval: Interval, num_bins: int = 15
-) -> Figure:
-    """Draw how often predictions are right against how probable they are said to be, N at least 1.
-
-    *error* is the expected calibration error, in [0, 1], for the title; the bars are each bin's *interval*.
-    """
-    counts, confidence, accuracy = reliability_bins(confidences, correct, num_bins)
-    figure = Figure((8.4, 7.2), dpi=_DPI, layout="constrained")
-    figure.suptitle(f"Calibration of {len(confidences):,} images: expected calibration error {_percent(error, 2)}")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot([0, 100], [0, 100], "--", color="0.5", label="perfect calibration")
-    for at in np.flatnonzero(counts):
-        ends = interval(round(accuracy[at] * counts[at]), int(counts[at]))
-        upper.vlines(100 * confidence[at], 100 * ends[0], 100 * ends[1], color=_BLUE, alpha=0.5)
-    upper.plot(confidence[counts > 0] * 100, accuracy[counts > 0] * 100, "o-", color=_BLUE, label="this network")
-    upper.set(ylabel="accuracy (%), with 95 % intervals", ylim=(-3, 103))
-    upper.legend()
-    width = 100 / num_bins
-    lower.bar(np.arange(num_bins) * width, counts[:-1], width, align="edge", color="0.75", edgecolor="white")
-    if counts[-1]:
-        lower.bar(100, counts[-1], 1.6, color="0.2", label="exactly 100 %")
-        lower.legend(loc="upper left")
-    lower.set(xlabel="confidence: probability of the predicted class (%)", xlim=(-2, 102))
-    lower.set(ylabel="images", yscale="log", ylim=(0.7, 2 * counts.max()))  # from 0.7: one image must still show
-    for panel in (upper, lower):
-        panel.grid(color="0.9")
-        panel.set_axisbelow(True)
-    return figure
-
-
-def reliability_bins(
-    confidences: np.ndarray, correct: np.ndarray, num_bins: int = 15
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort predictions by confidence into `num_bins` bins of equal width, and one more for confidences of exactly 1.
-
-    A bin includes its lower edge and not its upper one. Softmax in float32 rounds many a confidence to 1, so the bin
-    of these matters: torchmetrics' MulticlassCalibrationError has it too, so that both give the same error.
-
-    Returns:
-        Per bin the number of images, int, their mean confidence and their accuracy, both float in [0, 1], NaN where
-        there is no image; each of shape (num_bins + 1,).
-    """
-    edges = np.linspace(0, 1, num_bins + 1, dtype=confidences.dtype)  # rounded as what is compared with them
-    bins = np.digitize(confidences, edges) - 1
-    counts = np.bincount(bins, minlength=num_bins + 1)
-    sums = (np.bincount(bins, values, minlength=num_bins + 1) for values in (confidences, correct))
-    confidence, accuracy = (np.where(counts > 0, each / np.maximum(counts, 1), np.nan) for each in sums)
-    return counts, confidence, accuracy
-
-
 def _names(class_names: Sequence[str] | None, num_classes: int) -> list[str]:
     return list(class_names) if class_names is not None else [str(label) for label in range(num_classes)]
 
 
-def _percent(share: float, decimals: int = 1) -> str:
+def add_source(figure: Figure, source: str) -> None:
+    """Say below the title where the images come from, in as many lines as that takes."""
+    width = int(8 * figure.get_figwidth())  # characters that surely fit
+    figure.suptitle(f"{figure.get_suptitle()}\n{_wrapped(source, width)}")
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share in [0, 1] as text."""
     return f"{100 * share:.{decimals}f} %"
 
 

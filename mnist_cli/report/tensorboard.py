@@ -1,5 +1,7 @@
 """What a run shows in TensorBoard beside its metrics: pictures, and the table of hyperparameters."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,6 +24,20 @@ def write_picture(trainer: pl.Trainer, tag: str, png: bytes, width: int, height:
 
         image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
         writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), trainer.global_step)
+
+
+def count_epochs_from_1(trainer: pl.Trainer) -> None:
+    """Let the loggers of a fit count epochs from 1, as tables and figures do; Lightning counts from 0."""
+    for logger in trainer.loggers:
+        vars(logger)["log_metrics"] = partial(_log_metrics, trainer, logger.log_metrics)
+
+
+def _log_metrics(
+    trainer: pl.Trainer, log: Callable[..., None], metrics: dict[str, float], step: int | None = None
+) -> None:
+    if "epoch" in metrics and trainer.state.fn == "fit":  # in a test it is the number of epochs that were trained
+        metrics = metrics | {"epoch": metrics["epoch"] + 1}
+    log(metrics, step)
 
 
 class Hyperparameters(Callback):

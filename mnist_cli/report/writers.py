@@ -121,6 +121,7 @@ class Figures(Callback):
 
     def _draw_evaluation(self, trainer: pl.Trainer) -> None:
         from mnist_cli.report import figures
+        from mnist_cli.report.calibration import calibration_figure
 
         answers = answers_of(trainer)
         images, labels, probabilities = answers.images, answers.labels, answers.probabilities
@@ -141,19 +142,19 @@ class Figures(Callback):
             draw = partial(figures.gallery_figure, *chosen, class_names=names, title=title, places=places)
             save(f"{prefix}-{kind}", draw)
         confidences, correct = probabilities.max(1), probabilities.argmax(1) == labels
-        draw = partial(figures.calibration_figure, confidences, correct, interval=wilson_interval)
+        draw = partial(calibration_figure, confidences, correct, interval=wilson_interval)
         save(f"{prefix}-calibration", partial(draw, error=report.expected_calibration_error))
 
     def _save(self, trainer: pl.Trainer, name: str, draw: Callable[[], Any], source: str = "") -> None:
-        """Draw and compress once, for the PNG file and for TensorBoard; *source* becomes the title's second line."""
+        """Draw and compress once, for the PNG file and for TensorBoard; *source* stands below the title."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from PIL import Image
 
+        from mnist_cli.report.figures import add_source
+
         figure = draw()
-        if source and figure.get_suptitle():
-            figure.suptitle(f"{figure.get_suptitle()}\n{source}")
-        elif source:
-            figure.axes[0].set_title(f"{figure.axes[0].get_title()}\n{source}")
+        if source:
+            add_source(figure, source)
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         png = io.BytesIO()

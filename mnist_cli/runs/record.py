@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_cli.errors import UserError
-from mnist_cli.files import write_whole
+from mnist_cli.files import json_text, write_whole
 
 _PACKAGES = ("torch", "lightning", "mnist-cli")
 
@@ -146,7 +146,7 @@ def read_record(file: Path) -> Record:
 
 
 def _write(file: Path, record: Record) -> None:
-    write_whole(file, json.dumps(asdict(record), indent=1))
+    write_whole(file, json_text(asdict(record)))
 
 
 def _now() -> str:

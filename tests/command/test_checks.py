@@ -1,5 +1,7 @@
 """What cannot work is said before anything is made."""
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +70,16 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
             "--model.net.batch_norm=true --data.val_size=0.99 --data.batch_size=599",
             "has a single image, and batch_norm cannot train on one",
         ),
+        ("--early_stopping.monitor=", "--early_stopping.monitor: there is no metric ''; did you mean"),
+        ("--model.optimizer.lr={a: 1}", "model.optimizer.lr: expected"),
+        ("--trainer.num_nodes=100000", "--trainer.num_nodes 100000: it would wait for processes that nobody starts"),
+        (
+            "--trainer.limit_test_batches=0.01",
+            "--trainer.limit_test_batches 0.01: the test set has 10 batches, so this",
+        ),
+        ("--trainer.limit_val_batches=0.01", "--trainer.limit_val_batches: You requested to check 0.01 of the"),
+        ("--model.tta=28", "--model.tta 28: images are 28 pixels wide, and that moves them away; give less."),
+        ("--model.net.dropout=-1", "these settings do not work: dropout probability has to be between 0 and 1"),
         (AUGMENT % ("torch.nn.Linear", "in_features: 2, out_features: 2"), "data.augment: Linear cannot be used ("),
         (AUGMENT % ("kornia.augmentation.RandomCrop", "size: [20, 20]"), "it makes (2, 1, 20, 20)"),
     ],
@@ -114,3 +126,20 @@ def test_every_metric_that_is_named_can_be_monitored(tmp_path, monkeypatch, mnis
     monkeypatch.chdir(tmp_path)
     for name in METRICS:
         assert mnist("fit", *QUICK, f"--early_stopping.monitor={name}", "--figures=null", "--test_after_fit=false") == 0
+
+
+def test_a_network_that_cannot_be_trained_in_the_memory_is_refused(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    width = there // (4 * 795 * 3)  # three times its weights would fit: enough for SGD, not for Adam
+    assert mnist("fit", f"--model.net.hidden_sizes=[{width}]", "--trainer.enable_progress_bar=false") == 2
+    assert "the weights of this MLP with their gradients and averages need" in capfd.readouterr().err
+
+
+def test_a_threshold_without_end_is_text_in_the_record(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    options = ["--early_stopping.divergence_threshold=.inf", "--figures=null", "--test_after_fit=false"]
+    assert mnist("fit", *QUICK, *options) == 0
+    text = (RUN / "run.json").read_text()
+    assert "Infinity" not in text
+    assert json.loads(text)["settings"]["early_stopping"]["init_args"]["divergence_threshold"] == "inf"

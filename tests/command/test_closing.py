@@ -1,9 +1,12 @@
 """What a fit says at its end is what happened."""
 
 import json
+import re
 
 import pytest
-from helpers import QUICK, RUN
+from helpers import QUICK, RUN, metrics
+
+from mnist_cli.runs.checkpoints import open_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,33 @@ def test_weights_without_a_file_have_none_in_the_report(tmp_path, monkeypatch, m
     monkeypatch.chdir(tmp_path)
     assert mnist("fit", *QUICK, "--trainer.enable_checkpointing=false", "--figures=null") == 0
     assert json.loads((RUN / "test.json").read_text())["checkpoint"] is None
+
+
+TINY = ["--trainer.limit_train_batches=2", "--model.net.hidden_sizes=[16]", "--evaluation.name=odd"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_fit_with_a_sentence_and_no_test(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist("fit", *QUICK, "--model.optimizer=SGD", "--model.optimizer.lr=1e6") == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"mnist: error: (train|val)/loss is (nan|inf) in epoch 1, step 40: the network has diverged; "
+        r"the learning rate was 1e\+06, choose a lower one\.",
+        said,
+    ), said
+    assert not list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_fit_that_diverges_later_names_its_last_good_checkpoint(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    rises = ["--model.lr_scheduler=ExponentialLR", "--model.lr_scheduler.gamma=1e30", "--trainer.max_epochs=3"]
+    assert mnist("fit", *QUICK, *TINY, *rises, "--model.optimizer=SGD", "--model.optimizer.lr=0.01") == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert " in epoch 2, step 4: the network has diverged; the learning rate was 1e+28, choose a lower one; " in said
+    good = RUN / "checkpoints/last.ckpt"
+    assert said.endswith(f"the last good checkpoint is {good}.")
+    assert open_checkpoint(good).describe().endswith("after epoch 1)")
+    assert json.loads((RUN / "run.json").read_text())["state"] == "failed"
+    assert not (RUN / "odd.json").exists()
+    assert {row["epoch"] for row in metrics()} == {"1"}

@@ -43,10 +43,13 @@ def test_a_process_that_lost_another_one_says_so(monkeypatch, capfd):
             "the disk is full: last.ckpt cannot be written; free some",
         ),
         (OSError(28, "No space left on device"), "the disk is full: a file cannot be written"),
+        (MemoryError(), "this needs more memory than there is; give a smaller --data.batch_size or a smaller network."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "this needs more memory than there"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "this needs more memory than there is"),
         (PermissionError(13, "Permission denied", "last.ckpt"), "last.ckpt cannot be used (Permission denied)"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_named(error, problem):
+def test_what_the_machine_lacks_is_named(error, problem):
     with pytest.raises(UserError, match=re.escape(problem)):
         end(lambda: fail(error), StopSignals())
 

@@ -204,6 +204,7 @@ def test_a_run_on_another_machine_is_neither_running_nor_stopped(three, capsys):
         (["--jsno"], "there is no option --jsno; did you mean --json?"),
         (["empty"], "there are no runs in empty/lightning_logs; make one with `mnist fit`"),
         (["0", "1", "--output", "run.txt/x.png"], "cannot be written"),
+        (["0", "1", "--output", ""], ". cannot be written (Is a directory); choose another place with --output."),
     ],
 )
 def test_a_mistake_is_one_sentence(three, capsys, arguments, says):

@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import random_split
 from torchvision.datasets import MNIST
 
-from mnist_cli.data.datamodule import DigitDataModule, _equal_batches, to_floats
+from mnist_cli.data.batches import equal_batches
+from mnist_cli.data.datamodule import DigitDataModule, to_floats
 from mnist_cli.data.sources import read_digits
 from mnist_cli.errors import UserError
 
@@ -129,5 +130,5 @@ def test_zero_augmentation_is_the_identity(data_dir):
 
 def test_fewer_images_than_processes_are_refused():
     with pytest.raises(UserError, match="3 images are too few for 4 processes"):
-        _equal_batches(3, 4, 1000)
-    assert _equal_batches(10_001, 2, 1000) == 1001
+        equal_batches(3, 4, 1000)
+    assert equal_batches(10_001, 2, 1000) == 1001

@@ -17,9 +17,12 @@ from sklearn.metrics import confusion_matrix
 
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.report import figures
+from mnist_cli.report.calibration import calibration_figure, reliability_bins
 from mnist_cli.report.evaluation import wilson_interval
 
 FASHION = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+LONG = [f"{name} with a long description" for name in FASHION]
+SOURCE = f"Test on {'folder/' * 12}digits.npz, run {'a-long-name-' * 5}"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def gallery(digits, probabilities, indices, **options) -> Figure:
 
 
 def calibration(confidences, correct, **options) -> Figure:
-    return figures.calibration_figure(confidences, correct, error=0.0123, interval=wilson_interval, **options)
+    return calibration_figure(confidences, correct, error=0.0123, interval=wilson_interval, **options)
 
 
 def captions(figure: Figure) -> list[str]:
@@ -190,7 +193,7 @@ def test_confusion_colours_reach_from_zero_to_the_largest_share_of_mistakes(digi
 def test_confusion_title_says_the_numbers_of_images_and_errors(digits, probabilities, correct):
     counts = confusion_matrix(digits[1], probabilities.argmax(axis=1))
     errors = int((~correct).sum())
-    title = figures.confusion_figure(counts).axes[0].get_title()
+    title = figures.confusion_figure(counts).get_suptitle()
     assert title == f"Confusion matrix: 2,000 images, {errors} errors ({errors / 20:.2f} %)"
 
 
@@ -235,7 +238,7 @@ def test_captions_say_where_an_image_is_found(digits, probabilities):
 
 def test_calibration_bars_are_the_intervals_of_the_bins(confidences, correct):
     figure = calibration(confidences, correct, num_bins=10)
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 10)
     drawn_bars = [bar.get_segments()[0] for bar in figure.axes[0].collections]
     assert len(drawn_bars) == (counts > 0).sum()
     for bar, at in zip(drawn_bars, np.flatnonzero(counts), strict=True):
@@ -263,7 +266,7 @@ def test_gallery_of_no_image_says_none(digits, probabilities):
     assert captions(gallery(digits, probabilities, np.array([], dtype=int))) == ["none"]
 
 
-@pytest.mark.parametrize("class_names", [None, FASHION])
+@pytest.mark.parametrize("class_names", [None, FASHION, LONG])
 def test_gallery_captions_do_not_overlap(digits, probabilities, class_names):
     figure = gallery(digits, probabilities, np.arange(40), class_names=class_names)
     boxes = [text.get_window_extent() for text in drawn(figure).axes[0].texts]
@@ -271,23 +274,27 @@ def test_gallery_captions_do_not_overlap(digits, probabilities, class_names):
     assert not any(box.overlaps(below) for box, below in zip(boxes, boxes[8:], strict=False))
 
 
+def test_names_below_a_confusion_matrix_do_not_overlap():
+    figure = figures.confusion_figure(np.eye(10, dtype=int), class_names=LONG)
+    corners = [label.get_position() for label in drawn(figure).axes[0].get_xticklabels()]
+    turned = {label.get_rotation() for label in figure.axes[0].get_xticklabels()}
+    assert turned == {40}  # then lines of text lie beside one another, 0.77 inches apart
+    assert len(set(corners)) == 10
+    plain = figures.confusion_figure(np.eye(10, dtype=int), class_names=FASHION)
+    boxes = [label.get_window_extent() for label in drawn(plain).axes[0].get_xticklabels()]
+    assert not any(box.overlaps(other) for box, other in pairwise(boxes))
+
+
 def test_reliability_bins_are_those_of_sklearn(confidences, correct):
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 15)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 15)
     expected_accuracy, expected_confidence = calibration_curve(correct, confidences, n_bins=15)
     np.testing.assert_allclose(accuracy[counts > 0], expected_accuracy)
     np.testing.assert_allclose(confidence[counts > 0], expected_confidence)
     assert counts.sum() == 2000
 
 
-def test_a_confidence_on_an_edge_belongs_to_the_bin_above_and_1_to_its_own():
-    confidences = np.array([0.0, 0.25, 0.5, 0.999, 1.0, 1.0], np.float32)
-    counts, _, accuracy = figures.reliability_bins(confidences, np.array([0, 1, 1, 1, 1, 0], bool), 4)
-    assert counts.tolist() == [1, 1, 1, 1, 2]
-    assert accuracy.tolist() == [0, 1, 1, 1, 0.5]
-
-
 def test_calibration_figure_shows_the_bins_and_the_error(confidences, correct):
-    counts, confidence, accuracy = figures.reliability_bins(confidences, correct, 10)
+    counts, confidence, accuracy = reliability_bins(confidences, correct, 10)
     figure = calibration(confidences, correct, num_bins=10)
     expected = np.stack([confidence, accuracy], axis=1)[counts > 0] * 100
     np.testing.assert_allclose(line_data(figure, 0, "this network"), expected)
@@ -309,8 +316,13 @@ EVERY_FIGURE = [
     "gallery with names and places",
     "gallery of 3 with names",
     "gallery of none",
+    "confusion matrix with long names",
+    "gallery with long names",
     "calibration",
     "calibration with certainty",
+    "confusion matrix with long names, with source",
+    "gallery with long names, with source",
+    "calibration, with source",
 ]
 
 
@@ -335,10 +347,20 @@ def figure(request, digits, probabilities, confidences, correct) -> Figure:
         ),
         "gallery of 3 with names": lambda: gallery(digits, probabilities, wrong[:3], class_names=FASHION),
         "gallery of none": lambda: gallery(digits, probabilities, wrong[:0]),
+        "confusion matrix with long names": lambda: figures.confusion_figure(counts, class_names=LONG),
+        "gallery with long names": lambda: gallery(digits, probabilities, wrong, class_names=LONG),
         "calibration": lambda: calibration(confidences, correct),
         "calibration with certainty": lambda: calibration(confidences.round(), correct),
     }
+    for name, maker in list(makers.items()):
+        makers[f"{name}, with source"] = lambda maker=maker: with_source(maker())
     return drawn(makers[request.param]())
+
+
+def with_source(figure: Figure) -> Figure:
+    figures.add_source(figure, SOURCE)
+    assert "".join(figure.get_suptitle().split()).endswith("".join(SOURCE.split()))
+    return figure
 
 
 def drawn(figure: Figure) -> Figure:
@@ -367,7 +389,7 @@ def test_every_figure_is_a_picture_of_readme_size_that_is_not_blank(figure):
 
 def test_every_text_of_every_figure_lies_inside_it(figure):
     frame = figure.bbox
-    assert figure.get_suptitle() or figure.axes[0].get_title()
+    assert figure.get_suptitle()
     for text in drawn_texts(figure):
         box = text.get_window_extent()
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1

@@ -35,3 +35,11 @@ def test_hyperparameters_are_what_runs_are_compared_by_and_what_differs_from_the
     experiment = events(trained / RUN).summary_metadata["_hparams_/experiment"].plugin_data.content
     shown = [info.name.tag for info in HParamsPluginData.FromString(experiment).experiment.metric_infos]
     assert shown == ["val/acc", "test/acc", "val/loss", "test/loss"]
+
+
+def test_the_epoch_in_tensorboard_is_that_of_the_table_of_metrics(trained):
+    """Lightning alone writes 0 where the table says 1."""
+    log, rows = events(trained / RUN), metrics(trained / RUN)
+    shown = [(event.step, event.value) for event in log.Scalars("epoch")]
+    assert set(shown) == {(39, 1.0), (49, 2.0), (79, 2.0), (80, 2.0)}  # the last is that of the test
+    assert {int(row["epoch"]) for row in rows[:2]} == {1, 2}
