@@ -37,6 +37,7 @@ def open_storage(url: str | None, folder: Path) -> Any:
         raise UserError(
             f"--storage {kind}: several processes cannot share SQLite safely; leave --storage out, or use PostgreSQL."
         )
+    url = url.replace("{", "{{").replace("}", "}}")  # Optuna takes the address for a template
     try:  # psycopg is the driver that the extra installs
         return storages.RDBStorage(url.replace("postgresql://", "postgresql+psycopg://", 1))
     except (SQLAlchemyError, ImportError, ValueError) as error:

@@ -14,6 +14,10 @@ from mnist_cli.command.types import default_of
             "--trainer.max_steps=2",
             "model.lr_scheduler: float division by zero; change its arguments.",
         ),
+        (
+            "--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=1 --model.lr_scheduler.last_epoch=5",
+            "model.lr_scheduler.last_epoch: a run begins with the schedule; leave it out.",
+        ),
         ("--early_stopping.mode=null", "--early_stopping.mode null: expected text; leave it out for the default."),
         ("--model.net.activation=null", "--model.net.activation null: expected relu"),
         (
