@@ -8,6 +8,7 @@ from mnist_cli.command.types import default_of
 @pytest.mark.parametrize(
     ("option", "says"),
     [
+        ("--figures.per_class=100000", "--figures.per_class 100000: give at most 100."),
         ("--threads=100000", "--threads 100000: give at most 1,024."),
         (
             "--model.lr_scheduler=OneCycleLR --model.lr_scheduler.max_lr=0.01 --model.lr_scheduler.pct_start=0.5 "
