@@ -80,7 +80,12 @@ PLAIN = {
         f"{FILE}trials: 1, space: {{data.batch_size: {{values: ",
     ],
 }
-ENDLESS = {"--port=": {"0"}, "trials: ": {"100000", "1000000000000"}, "repeats: ": {"100000", "1000000000000"}}
+ENDLESS = {
+    "--port=": {"0"},
+    "--ckpt_path=": {"0"},
+    "trials: ": {"100000", "1000000000000"},
+    "repeats: ": {"100000", "1000000000000"},
+}
 AUGMENTATIONS = {
     "mnist_cli.RandomDistortion": {},
     "kornia.augmentation.RandomRotation": {"degrees": 10.0},
@@ -194,7 +199,7 @@ def problem(folder: Path, pid: int, status: int | None) -> str | None:
         return f"did not end in {SECONDS} s"
     if status not in (0, 2) or "Traceback" in said:
         return f"status {status}"
-    said = re.sub(r".*: UserWarning: .*\n  .*\n", "", said)
+    said = re.sub(r"(?m)^(.*: UserWarning: .*\n  .*|Checkpoint .*|.* trained on .*, from .*)\n", "", said)
     if status == 2 and not re.fullmatch(r"mnist: error: .{10,400}[.?]\n", said):
         return "not one sentence"
     for file in folder.rglob("*.json") if status == 0 else ():

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -48,6 +49,12 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         if found := re.search(r"Please increase the `(limit_\w+)", str(error)):
             sentence = f"--trainer.{found[1]}: {sentence.rstrip('.')}; give more, or a whole number of batches."
         raise UserError(sentence) from error
+    except ArithmeticError as error:
+        if not any("/torch/optim/" in frame.filename for frame in traceback.extract_tb(error.__traceback__)):
+            raise
+        raise UserError(
+            f"model.optimizer: a step of it fails ({error}); change its arguments, or those of model.lr_scheduler."
+        ) from error
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError) as error:
         if signals.received:
             return 128 + signals.received

@@ -37,7 +37,8 @@ _LEAST = {
     "early_stopping.patience": 0,
     "early_stopping.min_delta": 0,
 }
-_MOST = {"threads": 1024}  # more than any machine is faster with; all of them would be started
+# More threads than any machine is faster with, which would all be started, and images for which no memory is there.
+_MOST = {"threads": 1024, "figures.per_class": 100}
 _NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
 
 

@@ -79,7 +79,7 @@ def _read_options(arguments: Sequence[str]) -> tuple[Plan, str | None]:
     options = sort_options(rest)
     if options.wanted:
         raise UserError("--ckpt_path: a search trains from the beginning; leave it out.")
-    file, name = read_search_file(args.search), args.name or Path(args.search).stem
+    file, name = read_search_file(args.search), Path(args.search).stem if args.name is None else args.name
     check_name(name)
     check_name(f"{name}-trial10000")  # what its runs are called
     return Plan(file, rest, name, options.root, int(args.jobs or 1)), args.storage

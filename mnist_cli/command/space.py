@@ -172,7 +172,7 @@ def read_search_file(path: str) -> SearchFile:
     dimensions = {str(name): _read_dimension(path, str(name), given) for name, given in space.items()}
     _check_numbers(path, settings)
     metric = settings.get("metric", "val/acc")
-    if metric not in METRICS:
+    if str(metric) not in METRICS:
         why = "; the test set must not choose" if str(metric).startswith("test") else ""
         raise UserError(f"{path}: metric: expected {' or '.join(METRICS)}, got '{metric}'{why}.")
     mode = settings.get("mode", METRICS[metric])

@@ -41,6 +41,7 @@ def open_storage(url: str | None, folder: Path) -> Any:
         raise UserError(
             f"--storage {kind}: several processes cannot share SQLite safely; leave --storage out, or use PostgreSQL."
         )
+    url = url.replace("{", "{{").replace("}", "}}")  # Optuna takes the address for a template
     address = url.replace("postgresql://", "postgresql+psycopg://", 1)  # the driver that the extra installs
     try:
         for _ in range(_ATTEMPTS):

@@ -242,3 +242,5 @@ def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any)
         return make(*args, **kwargs)
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise UserError(f"{option}: {' '.join(str(error).split()).rstrip('.')}; change its arguments.") from error
+    except KeyError as error:  # torch wants to go on with a schedule that is not there
+        raise UserError(f"{option}.last_epoch: a run begins with the schedule; leave it out.") from error

@@ -8,11 +8,16 @@ from mnist_cli.command.types import default_of
 @pytest.mark.parametrize(
     ("option", "says"),
     [
+        ("--figures.per_class=100000", "--figures.per_class 100000: give at most 100."),
         ("--threads=100000", "--threads 100000: give at most 1,024."),
         (
             "--model.lr_scheduler=OneCycleLR --model.lr_scheduler.max_lr=0.01 --model.lr_scheduler.pct_start=0.5 "
             "--trainer.max_steps=2",
             "model.lr_scheduler: float division by zero; change its arguments.",
+        ),
+        (
+            "--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=1 --model.lr_scheduler.last_epoch=5",
+            "model.lr_scheduler.last_epoch: a run begins with the schedule; leave it out.",
         ),
         ("--early_stopping.mode=null", "--early_stopping.mode null: expected text; leave it out for the default."),
         ("--model.net.activation=null", "--model.net.activation null: expected relu"),

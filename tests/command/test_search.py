@@ -137,6 +137,8 @@ def test_a_search_of_the_same_name_searches_the_same(searched, monkeypatch, data
         ([], "--search: give the file of the search"),
         (["--search", "nowhere.yaml"], "--search nowhere.yaml: No such file"),
         (["--search"], "--search needs a value"),
+        (["--search", "small.yaml", "--name", ""], "--name '': give letters, digits"),
+        (["--search", "small.yaml", "--storage", "postgresql://a:{b}@/c"], "--storage postgresql: the database cannot"),
         (["--search", "small.yaml", "--jobs", "100000"], "--jobs 100000: this machine has"),
         (["--search", "small.yaml", "--jobs", "0"], "--jobs: expected a whole number of at least 1, got '0'"),
         (["--search", "small.yaml", "--ckpt_path", "best"], "--ckpt_path: a search trains from the beginning"),
