@@ -12,7 +12,6 @@ PROMISED = {
     "cnn": 99.5,
     "tiny": 99.2,
     "micro": 98.0,
-    "mlp": 99.0,
     "speedrun": 98.8,
     "seed_quickstart": 96.0,
     "seed_numpy": 97.0,

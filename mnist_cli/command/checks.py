@@ -152,7 +152,7 @@ def _check_loggers(trainer: Namespace) -> None:
                     f"--trainer.logger.{name} {given[name]}: TensorBoard writes into the run directory; leave it "
                     "out, and choose the place of the run with --trainer.default_root_dir and its name with --name."
                 )
-        elif "save_dir" in given and folder / (given.get("name") or "") == root / RUNS:
+        elif kind == "CSVLogger" and folder / (given.get("name") or "") == root / RUNS:
             raise UserError(
                 f"--trainer.logger.save_dir {given['save_dir']}: {kind} would write beside the runs in {RUNS}; give it "
                 "a folder of its own."

@@ -17,6 +17,7 @@ from mnist_cli.command.schema import Schema, make_schema
 from mnist_cli.command.silence import silence
 from mnist_cli.errors import UserError
 
+SHELLS = ("bash", "zsh", "fish")
 _PLAIN = {"ensemble": ensemble_parser, "export": export_parser, "demo": demo_parser, "runs": runs_parser}
 _SEARCH = {
     "search": "YAML file: what is searched, and how",
@@ -26,7 +27,7 @@ _SEARCH = {
 _VALUES = {"trainer.accelerator": ("auto", "cpu", "gpu", "mps")}  # for Lightning any text may be the name of one
 # Where a checkpoint is named: the two short names, and files.
 _CHECKPOINT = {"bash": "_mnist_checkpoints", "zsh": "_mnist_checkpoints", "fish": "(_mnist_checkpoints)"}
-_PREAMBLE = {
+_PREAMBLES = {
     "bash": """_mnist_checkpoints() { compgen -W "best last" -- "$1"; compgen -f -- "$1"; }""",
     "zsh": """_mnist_checkpoints() { _alternative 'names:name:(best last)' 'files:file:_files' }""",
     "fish": """function _mnist_checkpoints
@@ -56,9 +57,9 @@ def print_completion(arguments: Sequence[str], commands: Mapping[str, str]) -> i
         UserError: If the shell is not known, or shtab is not installed.
     """
     shell = " ".join(arguments)
-    if shell not in _PREAMBLE:
-        near = difflib.get_close_matches(shell, _PREAMBLE, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(_PREAMBLE)}."
+    if shell not in SHELLS:
+        near = difflib.get_close_matches(shell, SHELLS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SHELLS)}."
         raise UserError(f"--print_completion: there is no completion for the shell '{shell}'; {hint}")
     try:
         import shtab
@@ -67,7 +68,7 @@ def print_completion(arguments: Sequence[str], commands: Mapping[str, str]) -> i
     root = argparse.ArgumentParser("mnist", description="Learn to read handwritten digits")
     root.add_argument("--version", action="store_true", help="the version")
     root.add_argument("--print_schema", action="store_true", help="a JSON Schema of the files that --config takes")
-    root.add_argument("--print_completion", choices=list(_PREAMBLE), help="completion in a shell")
+    root.add_argument("--print_completion", choices=SHELLS, help="completion in a shell")
     added = root.add_subparsers()
     for command, text in commands.items():
         parent = [_PLAIN[command]()] if command in _PLAIN else []
@@ -79,7 +80,7 @@ def print_completion(arguments: Sequence[str], commands: Mapping[str, str]) -> i
                 action.complete = _CHECKPOINT  # type: ignore[attr-defined]
             elif action.dest in ("config", "search", "output", "pictures"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
-    print(shtab.complete(root, shell, preamble=_PREAMBLE[shell]))
+    print(shtab.complete(root, shell, preamble=_PREAMBLES[shell]))
     return 0
 
 

@@ -77,7 +77,7 @@ def class_of(kind: Any) -> type | None:
         return next((found for one in kind if (found := class_of(one))), None)
     origin = get_origin(kind)
     if origin is collections.abc.Callable:
-        return class_of(get_args(kind)[-1])
+        return class_of(get_args(kind)[-1:])  # what it makes, if it says so
     if origin is not None:
         return class_of(get_args(kind))
     plain = (*_NUMBERS, *_PLAIN, bool, list, tuple, set, object, typing.Any)

@@ -39,6 +39,7 @@ def settings_of(value, name=""):
         yield from settings_of(part, name if key == "init_args" else f"{name}.{key}".lstrip("."))
 
 
+@pytest.mark.slow
 def test_the_names_of_runs_take_odd_values_or_refuse_them():
     assert walk("fit", "--only", "name") == len(VALUES)
 

@@ -30,5 +30,6 @@ def test_denormal_numbers_are_flushed_to_zero_in_every_thread():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives large blocks back at once")
+@pytest.mark.slow
 def test_freed_memory_is_used_again():
     assert run(PAGES, tuned=True) < 1_000
