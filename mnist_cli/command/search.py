@@ -25,7 +25,7 @@ from mnist_cli.runs.short_names import flatten
 from mnist_cli.training.stop_signals import StopSignals
 
 # What may differ between the machines of one search.
-_LOCAL = ("data_dir", "default_root_dir", "accelerator", "devices", "num_workers", "logger", "enable_progress_bar")
+_LOCAL = {"data_dir", "default_root_dir", "accelerator", "devices", "num_workers", "logger", "enable_progress_bar"}
 _QUIET = ["--test_after_fit=false", "--figures=null", "--trainer.enable_progress_bar=false"]
 
 
@@ -142,7 +142,7 @@ def _check_same(study: SharedStudy, plan: Plan, settings: dict[str, Any]) -> Non
     """
     file = plan.file
     space = {name: {key: repr(value) for key, value in vars(one).items()} for name, one in file.space.items()}
-    own = {name: repr(value) for name, value in flatten(settings).items() if name.rpartition(".")[2] not in _LOCAL}
+    own = {name: repr(value) for name, value in flatten(settings).items() if not {*name.split(".")} & _LOCAL}
     now: dict[str, Any] = {"metric": file.metric, "space": space, "settings": own}
     before = study.study.user_attrs.get("plan")
     if before is None:

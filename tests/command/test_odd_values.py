@@ -9,9 +9,10 @@ import yaml
 from helpers import CONFIGS, ROOT
 from odd_values import PLAIN, SECONDS, VALUES, options_of, problem
 
-GROUPS = ["trainer", "model", "data", "early_stopping", "checkpoint", "evaluation", "figures", "batch_log"]
-GROUPS += ["predictions", "contact_sheet", "name", "test_after_fit", "threads", "short_steps", "seed_everything"]
-GROUPS += ["config", "ckpt_path"]
+from mnist_cli.command.parser import _leaves
+from mnist_cli.command.parts import OPTIONS, PARTS
+
+GROUPS = ["trainer", "model", "data", *PARTS, *OPTIONS, "seed_everything", "config", "ckpt_path"]
 FEW = ["0", "-1", "1000000000000", ".nan", "", "[[[0]]]", "{a: {b: [1]}}"]  # fit has tried the others
 
 
@@ -26,19 +27,6 @@ def walk(*arguments):
     return tried
 
 
-def settings_of(value, name=""):
-    """The options that a recipe sets, by name."""
-    if isinstance(value, list):
-        for part in value:
-            yield from settings_of(part, name)
-    if not isinstance(value, dict):
-        return
-    for key, part in value.items():
-        if key not in ("class_path", "init_args"):
-            yield f"{name}.{key}".lstrip(".")
-        yield from settings_of(part, name if key == "init_args" else f"{name}.{key}".lstrip("."))
-
-
 @pytest.mark.slow
 def test_the_names_of_runs_take_odd_values_or_refuse_them():
     assert walk("fit", "--only", "name") == len(VALUES)
@@ -49,7 +37,7 @@ def test_every_option_is_walked_over():
     assert {name.partition(".")[0] for name in names} == set(GROUPS)
     settings = set()
     for path in CONFIGS:
-        settings |= set(settings_of(yaml.safe_load(path.read_text())))
+        settings |= {name for name, _ in _leaves("", yaml.safe_load(path.read_text())) if "class_path" not in name}
     assert len(settings) > 40
     assert settings <= names
 
