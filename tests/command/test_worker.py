@@ -122,7 +122,8 @@ def postgresql():
 
 def test_a_postgresql_hands_out_each_trial_once_and_an_abandoned_one_once_more(tmp_path, postgresql):
     lr = {"lr": FloatDistribution(1e-4, 0.1, log=True)}
-    studies = [open_study(open_storage(postgresql, tmp_path), "some", "max", 5) for _ in range(4)]
+    storages = [open_storage(postgresql, tmp_path) for _ in range(6)]
+    studies = [open_study(storage, "some", "max", 5) for storage in storages[:4]]
     claimed = []
     barrier = threading.Barrier(len(studies))
 
@@ -140,11 +141,14 @@ def test_a_postgresql_hands_out_each_trial_once_and_an_abandoned_one_once_more(t
     trial, study = next((trial, study) for number, trial, study in claimed if number == 2)
     study.report(trial, 0, 0.5, 1.0)
     study.note(trial, run="version_2", process=asdict(replace(Process.this(), pid=2**22 - 1, began="1")))
-    first, second = (open_study(open_storage(postgresql, tmp_path), "some", "max", 5).claim(lr) for _ in range(2))
+    first, second = (open_study(storage, "some", "max", 5).claim(lr) for storage in storages[4:])
     assert (first[0].number, first[0].note["run"], first[0].trial.intermediate_values) == (2, "version_2", {0: 0.5})
     assert second is None
     with pytest.raises(TakenOverError):
         study.finish(trial, value=0.9)
+    for storage in storages:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def test_workers_that_start_at_once_make_the_tables_of_a_new_database_once(tmp_path, postgresql):
