@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.accelerators import AcceleratorRegistry, CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.strategies import StrategyRegistry
 
 from mnist_cli.command.mistakes import load
 from mnist_cli.command.ranges import check_length, check_values
@@ -22,6 +23,7 @@ METRICS = ("val/loss", "val/acc", "train/loss", "train/acc", "lr")  # what there
 # What says that other machines take part: torchrun or the user, and the job managers that Lightning knows.
 _CLUSTER = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _PROFILERS = ("simple", "advanced", "pytorch")
+_ACCELERATORS = sorted(AcceleratorRegistry.available_accelerators())
 # Where 0 takes away what the command works on.
 _NEEDED = {"fit": "limit_train_batches", "validate": "limit_val_batches", "test": "limit_test_batches"}
 _NEEDED["predict"] = "limit_predict_batches"
@@ -36,7 +38,7 @@ def check_settings(config: Namespace, command: str) -> None:
     if config.name is not None:
         check_name(config.name)
     check_values(config)
-    _check_accelerator(config.trainer.accelerator)
+    _check_devices(config.trainer)
     profiler = config.trainer.profiler
     if isinstance(profiler, str) and profiler not in _PROFILERS:
         raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
@@ -159,8 +161,17 @@ def _check_loggers(trainer: Namespace) -> None:
             )
 
 
-def _check_accelerator(accelerator: Any) -> None:
-    available = {"gpu": CUDAAccelerator.is_available() or MPSAccelerator.is_available()}
-    available |= {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
-    if not available.get(accelerator, True):
-        raise UserError(f"--trainer.accelerator {accelerator}: this machine has none; use cpu or auto.")
+def _check_devices(trainer: Namespace) -> None:
+    """That the accelerator is there, and the strategy and the number of devices can be meant."""
+    accelerator, strategy, devices = trainer.accelerator, trainer.strategy, trainer.devices
+    found = {name: AcceleratorRegistry[name]["accelerator"].is_available() for name in _ACCELERATORS}
+    found |= {"auto": True, "gpu": found["cuda"] or found["mps"]}
+    if isinstance(accelerator, str) and not found.get(accelerator):
+        problem = "this machine has none; use" if accelerator in found else f"expected {any_of([*found])}; give"
+        raise UserError(f"--trainer.accelerator {accelerator}: {problem} cpu or auto.")
+    strategies = ["auto", *StrategyRegistry.available_strategies()]
+    if isinstance(strategy, str) and strategy not in strategies:
+        near = (difflib.get_close_matches(strategy, strategies, n=1) or ["auto"])[0]
+        raise UserError(f"--trainer.strategy {strategy}: there is no such strategy; did you mean {near}?")
+    if devices in (0, []) or (isinstance(devices, str) and not re.fullmatch(r"auto|-1|0*[1-9]\d*|\d+(,\d*)+", devices)):
+        raise UserError(f"--trainer.devices {devices}: give their number, of at least 1, or auto.")

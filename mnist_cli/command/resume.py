@@ -66,6 +66,8 @@ def sort_options(arguments: list[str]) -> Options:
         root = (settings.get("trainer") or {}).get("default_root_dir") or root
     wanted = {None: wanted, "null": None}.get(named.ckpt_path, named.ckpt_path)
     recipe = " + ".join(filter(None, map(_recipe, given.config))) or None
+    if wanted == "":
+        raise UserError("--ckpt_path is empty; give best, last, a run or a file, or leave it out.")
     wanted = None if wanted is None else str(wanted)
     runs = [Path(file).parent for file in given.config if Path(file).name == Run(Path()).config.name]
     of_run = next((run for run in reversed(runs) if any(Run(run).checkpoints.glob("*.ckpt"))), None)

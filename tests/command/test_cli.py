@@ -39,7 +39,7 @@ def test_nothing_in_a_checkpoint_is_executable(trained):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["best", "last", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"]
+    "wanted", ["best", "last", "version_0", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"]
 )
 def test_a_new_process_tests_the_chosen_checkpoint(workplace, mnist, capfd, wanted):
     best = min(metrics()[:2], key=lambda row: float(row["val/loss"]))

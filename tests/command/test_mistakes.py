@@ -40,6 +40,7 @@ GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"
         ("fit --trainer.max_epochs", "--trainer.max_epochs needs a value"),
         ("fit --config nowhere.yaml", "--config nowhere.yaml: No such file"),
         ("fit --config broken.yaml", "--config broken.yaml, line 3: this is not valid YAML"),
+        ("fit --config twice.yaml", "--config twice.yaml, line 3: this is not valid YAML (the key 'batch_size' occurs tw"),
         ("fit --config words.yaml", "--config words.yaml has no settings"),
         ("test --ckpt_path best", "no run in lightning_logs has a checkpoint; train one with"),
         ("fit --ckpt_path nowhere.ckpt", "--ckpt_path nowhere.ckpt: there is no such file"),
@@ -106,6 +107,7 @@ def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, comman
     Path("bad_key.yaml").write_text("data:\n  bach_size: 3\n")
     Path("broken.yaml").write_text("data:\n  batch_size: [3\n")
     Path("words.yaml").write_text("just words")
+    Path("twice.yaml").write_text("data:\n  batch_size: 3\n  batch_size: 4\n")
     for name, content in GIBBERISH.items():
         Path(name).write_bytes(content)
     torch.save({"state_dict": {}}, "other.ckpt")
