@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mnist_cli.data.given import label_from_name
 from mnist_cli.data.ink import PictureError
+from mnist_cli.data.pictures import label_from_name
 from mnist_cli.data.sources import read_digits
 from mnist_cli.use.reader import Reader, load_reader
 

@@ -255,15 +255,21 @@ SHADOWS = {
 
 
 @pytest.mark.parametrize("start", SHADOWS)
-def test_files_in_the_current_folder_replace_no_module(workplace, data_dir, start):
+def test_files_in_the_current_folder_replace_no_module_and_a_network_there_is_found(workplace, data_dir, start):
+    Path("my_net.py").write_text(
+        "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self, width: int = 8):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))\n"
+    )
     for name in SHADOWS[start]:
         Path(f"{name}.py").write_text(f"open('pwned', 'a').write('{name} ')\n")
     for name in ("regex", "tabulate"):
         Path(name).mkdir()
     options = ["--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false", "--data.data_dir", data_dir]
     script = [str(Path(sys.executable).parent / "mnist")] if start == "mnist" else start.split()
+    options += ["--model.net=my_net.MyNet", "--model.net.width=16"]
     done = subprocess.run([sys.executable, *script, "fit", *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "MyNet with 12,730 trainable parameters" in done.stdout
     assert not Path("pwned").exists(), Path("pwned").read_text()
 
 

@@ -5,7 +5,6 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import Namespace

@@ -32,6 +32,7 @@ from mnist_cli.report.answers import Answers
 from mnist_cli.report.tensorboard import Hyperparameters, count_epochs_from_1
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History
+from mnist_cli.runs.settings import load_settings
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
 from mnist_cli.training.epoch_state import EpochState
 from mnist_cli.training.lost_processes import watch_processes
@@ -140,6 +141,11 @@ class DigitCLI(LightningCLI):
         except (ValueError, TypeError, RuntimeError, AssertionError, IndexError) as error:
             raise UserError(f"these settings do not work: {first_sentence(error).rstrip('.')}; change them.") from error
 
+    def _dump_config(self) -> None:
+        """The settings of model and data, for their hyperparameters; they were written as YAML before."""
+        if not hasattr(self, "config_dump"):
+            self.config_dump = load_settings(self.settings, "the settings")
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.command]
         if config.trainer.enable_checkpointing is False:
@@ -174,8 +180,8 @@ class DigitCLI(LightningCLI):
             ours.append(Answers(chosen.changes(self.config[self.command].as_dict()) if chosen else {}))
         if self.command == "fit":
             ours += [EpochState(), History(self.run_directory.metrics if self.run_directory else None)]
-            defaults = self._parser("fit").dump(self._parser("fit").get_defaults(skip_validation=True), skip_none=False)
-            ours.append(Hyperparameters(compared_settings(self.settings, defaults)))
+            defaults = self._parser("fit").get_defaults(skip_validation=True).as_dict()
+            ours.append(Hyperparameters(compared_settings(load_settings(self.settings, "the settings"), defaults)))
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             trainer.enable_progress_bar = sys.stdout.isatty()  # else Lightning would draw parts of a bar into a file
             ours.append(DigitProgressBar() if trainer.enable_progress_bar else EpochLines())

@@ -46,8 +46,11 @@ class DigitArgumentParser(LightningArgumentParser):
         raise UserError(explain(message, self._options(), given)) from ex
 
     def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
-        """The settings as YAML; names of enumerations, such as an argument of Lightning's Timer has, as text."""
-        text: str = super().dump(_without_enums(cfg.clone()), *args, **kwargs)
+        """The settings as YAML; names of enumerations, such as an argument of Lightning's Timer has, as text.
+
+        They were checked when they were parsed: again for each dump of a fit would cost a tenth of a second.
+        """
+        text: str = super().dump(_without_enums(cfg.clone()), *args, **{"skip_validation": True} | kwargs)
         return text
 
     def _options(self) -> dict[str, Option]:

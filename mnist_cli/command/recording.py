@@ -10,7 +10,7 @@ from mnist_cli.files import write_whole
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_runs, reserve_run, shown
 from mnist_cli.runs.record import begin_record, end_record
-from mnist_cli.runs.settings import load_settings
+from mnist_cli.runs.settings import Settings, load_settings
 from mnist_cli.runs.short_names import differences, flatten
 from mnist_cli.training.stop_signals import Stopped
 
@@ -90,26 +90,25 @@ def say_what_next(run: Run, epochs: int | None) -> None:
         epochs: How many it has trained; None if it has a schedule, which ends with them.
     """
     path = shown(run.path)
-    print(f"The run with its figures is in {path}.")
+    print(f"The run{' with its figures' if run.figures.exists() else ''} is in {path}.")
     print(f"Test it again: mnist test --ckpt_path {path}")
     print(f"Use it:        mnist predict PICTURES --ckpt_path {path}")
     if epochs:
         print(f"Train it on:   mnist fit --ckpt_path {path} --trainer.max_epochs {2 * epochs}")
 
 
-def compared_settings(settings: str, defaults: str) -> dict[str, Any]:
+def compared_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:
     """What runs are compared by, and what else differs from the defaults.
 
     Args:
-        settings: All settings of a run, as YAML.
-        defaults: All defaults, as YAML.
+        settings: All settings of a run.
+        defaults: All defaults.
 
     Returns:
         Numbers and text by short names.
     """
-    ours = load_settings(settings, "the settings")
-    known = flatten(ours)
+    known = flatten(settings)
     compared = {name: known[name] for name in _COMPARED if name in known}
-    compared |= differences(ours, load_settings(defaults, "the defaults"))
+    compared |= differences(settings, defaults)
     compared.pop("threads", None)  # always filled in, and no run learns better by it
     return {name: value if isinstance(value, (int, float, str)) else str(value) for name, value in compared.items()}

@@ -15,7 +15,7 @@ from torch.utils.data import random_split
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.augment import try_augment
 from mnist_cli.data.batches import DigitBatches, Share, Shuffled, equal_batches, make_loader, new_order, numbered
-from mnist_cli.data.given import MOST_PICTURES, GivenPictures, label_from_name
+from mnist_cli.data.pictures import MOST_PICTURES, GivenPictures, label_from_name
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.data.statistics import say_if_dark_on_light

@@ -30,15 +30,18 @@ def flatten(settings: Settings) -> dict[str, Any]:
 def differences(settings: Settings, others: Settings) -> dict[str, Any]:
     """The settings, by their short names, whose value is another in *others*, or is not there."""
     theirs = flatten(others)
-    return {name: value for name, value in flatten(settings).items() if name not in theirs or theirs[name] != value}
+    return {
+        name: value
+        for name, value in flatten(settings).items()
+        if name not in theirs or _as_list(theirs[name]) != _as_list(value)
+    }
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value  # YAML has no tuples
 
 
 def changes(settings: Settings, others: Settings) -> dict[str, Any]:
     """The settings, by their short names, that have another value in *others*; what an older version lacks is none."""
     theirs = flatten(others)
-    changed = {name: value for name, value in differences(settings, others).items() if theirs.get(name) is not None}
-    return {
-        name: value
-        for name, value in changed.items()
-        if not isinstance(value, (list, tuple)) or list(value) != list(theirs[name])  # YAML has no tuples
-    }
+    return {name: value for name, value in differences(settings, others).items() if theirs.get(name) is not None}

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mnist_cli.data.datamodule import data_of
-from mnist_cli.data.given import GivenPictures
+from mnist_cli.data.pictures import GivenPictures
 from mnist_cli.digits import class_names
 from mnist_cli.files import write_whole
 from mnist_cli.model.geometry import Geometry

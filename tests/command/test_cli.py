@@ -39,7 +39,8 @@ def test_nothing_in_a_checkpoint_is_executable(trained):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["best", "last", "version_0", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"]
+    "wanted",
+    ["best", "last", "version_0", "lightning_logs/version_0", "lightning_logs/version_0/checkpoints/last.ckpt"],
 )
 def test_a_new_process_tests_the_chosen_checkpoint(workplace, mnist, capfd, wanted):
     best = min(metrics()[:2], key=lambda row: float(row["val/loss"]))
@@ -184,6 +185,7 @@ def test_a_fit_without_validation_trains_and_tests(tmp_path, monkeypatch, mnist)
 def test_a_fit_on_all_training_images_tests_its_last_checkpoint(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     size = ["--data.val_size=0", "--data.batch_size=20000", "--trainer.enable_progress_bar=false"]
+    size.append("--model.net.hidden_sizes=[16]")
     assert mnist("fit", *size, "--trainer.max_epochs=2", figures=True) == 0
     out = capfd.readouterr().out
     assert "No validation (data.val_size 0): no early stopping, and the last checkpoint counts." in out
@@ -268,17 +270,7 @@ def test_the_installed_command_prints_no_warning_and_no_advertisement(tmp_path, 
     assert again.stderr.startswith("Checkpoint lightning_logs/version_0/checkpoints/best.ckpt")
 
 
-def test_a_network_in_the_current_folder_is_found(tmp_path, data_dir):
-    (tmp_path / "my_net.py").write_text(
-        "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self, width: int = 8):\n"
-        "        super().__init__(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))\n"
-    )
-    command = [Path(sys.executable).parent / "mnist", "fit", "--model.net", "my_net.MyNet", "--data.data_dir", data_dir]
-    options = ["--model.net.width=16", "--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false"]
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "MyNet with 12,730 trainable parameters" in done.stdout
-
-
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_costs_nothing(workplace):
     shutil.rmtree("lightning_logs/version_0/figures")
     Path("lightning_logs/version_0/test.json").unlink()
@@ -321,6 +313,7 @@ def test_two_processes_are_one_process(workplace, data_dir):
     assert names == [f"test[{n}]" for n in range(10_000)]
 
 
+@pytest.mark.slow
 def test_torchrun_tests_what_one_process_tests(workplace, mnist):
     assert mnist("test") == 0
     report = Path("lightning_logs/version_0/test.json")

@@ -40,7 +40,10 @@ GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"
         ("fit --trainer.max_epochs", "--trainer.max_epochs needs a value"),
         ("fit --config nowhere.yaml", "--config nowhere.yaml: No such file"),
         ("fit --config broken.yaml", "--config broken.yaml, line 3: this is not valid YAML"),
-        ("fit --config twice.yaml", "--config twice.yaml, line 3: this is not valid YAML (the key 'batch_size' occurs tw"),
+        (
+            "fit --config twice.yaml",
+            "--config twice.yaml, line 3: this is not valid YAML (the key 'batch_size'",
+        ),
         ("fit --config words.yaml", "--config words.yaml has no settings"),
         ("test --ckpt_path best", "no run in lightning_logs has a checkpoint; train one with"),
         ("fit --ckpt_path nowhere.ckpt", "--ckpt_path nowhere.ckpt: there is no such file"),

@@ -19,7 +19,7 @@ print(faults_of_ten_blocks())
 
 
 def run(code, *, tuned):
-    start = "import resource, torch; from mnist_cli.command.process import prepare\n" + ("prepare()\n" if tuned else "")
+    start = "import resource, torch; from mnist_cli.command.process import tune\n" + ("tune()\n" if tuned else "")
     process = subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, check=True)
     return int(process.stdout)
 

@@ -94,7 +94,7 @@ def test_the_end_of_a_fit_says_where_the_run_is_and_what_can_be_done_with_it(tmp
     short = [*QUICK, "--trainer.limit_train_batches=2", *BARE]
     assert mnist("fit", *short, "--test_after_fit=false") == 0
     *_, place, test, use, more = capfd.readouterr().out.splitlines()
-    assert place == f"The run with its figures is in {RUN}."
+    assert place == f"The run is in {RUN}."  # no figure was drawn
     assert test == f"Test it again: mnist test --ckpt_path {RUN}"
     assert use == f"Use it:        mnist predict PICTURES --ckpt_path {RUN}"
     assert more == f"Train it on:   mnist fit --ckpt_path {RUN} --trainer.max_epochs 2"
@@ -109,6 +109,6 @@ def test_a_run_with_a_schedule_is_not_said_to_go_on(tmp_path, monkeypatch, capsy
 
 
 def test_runs_are_compared_by_a_few_settings_and_by_what_differs_from_the_defaults():
-    defaults = "{data: {batch_size: 64, val_size: 0.2}, trainer: {max_epochs: 10}, name: null}"
-    settings = "{data: {batch_size: 64, val_size: 0.1}, trainer: {max_epochs: 10}, name: null}"
+    defaults = {"data": {"batch_size": 64, "val_size": 0.2}, "trainer": {"max_epochs": 10}, "name": None}
+    settings = defaults | {"data": {"batch_size": 64, "val_size": 0.1}}
     assert compared_settings(settings, defaults) == {"batch_size": 64, "max_epochs": 10, "val_size": 0.1}

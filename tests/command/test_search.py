@@ -1,6 +1,5 @@
 """`mnist search` through its front door; test_worker has what needs processes of its own."""
 
-import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -25,18 +24,15 @@ def search(mnist, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory, data_dir):
+def searched(made_once, data_dir):
     """A finished search of four trials and two repeats, and what it said."""
-    folder = tmp_path_factory.mktemp("searched")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+
+    def search():
         Path("small.yaml").write_text(f"{SPACE}\ntrials: 4\nrepeats: 2\npruner: MedianPruner\n")
         with Path("said.txt").open("w") as file, redirect_stdout(file):
             assert main(["search", "--search", "small.yaml", *TINY, "--data.data_dir", data_dir]) == 0
-    finally:
-        os.chdir(before)
-    return folder
+
+    return made_once("searched", search)
 
 
 def test_a_trial_is_an_ordinary_run_that_a_fit_repeats(searched, mnist, tmp_path, monkeypatch):

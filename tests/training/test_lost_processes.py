@@ -47,10 +47,10 @@ def start(tmp_path, data_dir, orphans_are_ours, interruptible):
     """Starts a fit on two processes: gives the main process, the child's id, and the file of what they print."""
     begun, children = [], []
 
-    def start():
+    def start(*command):
         said = tmp_path / "said.txt"
         with said.open("w") as file:
-            command = [MNIST, "fit", *LONG, *SMALL, *TWO, "--data.data_dir", data_dir]
+            command = [MNIST, *(command or ("fit", *LONG, *SMALL)), *TWO, "--data.data_dir", data_dir]
             main = subprocess.Popen(command, cwd=tmp_path, stdout=file, stderr=file)
         begun.append(main)
         children.append(wait_for(lambda: child_of(main.pid), 120))
@@ -154,3 +154,26 @@ def test_a_process_that_is_killed_before_the_training_is_missed_too(start, tmp_p
     assert status == 1, said
     assert "Traceback" not in said
     assert "another process of this run has ended, so this one ends too." in said
+
+
+@pytest.mark.parametrize("command", ["test", "predict"])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("SIGINT to the")])
+def test_when_one_process_of_a_test_ends_the_other_ends_too_and_nothing_is_replaced(start, workplace, case, command):
+    number, whom, main_status, child_status = CASES[case]
+    before = (RUN / "test.json").read_bytes()
+    one_by_one = ["--data.eval_batch_size=1", "--trainer.enable_progress_bar=true"]  # 5,000 steps for each
+    main, child, file = start(command, *one_by_one)
+    assert wait_for(lambda: "Checkpoint" in file.read_text(), 60), file.read_text()
+    time.sleep(random.uniform(0.5, 3))
+    assert not ended(main.pid), file.read_text()
+    for pid in {"main": [main.pid], "child": [child], "both": [main.pid, child]}[whom]:
+        os.kill(pid, number)
+    assert wait_for(lambda: ended(main.pid) and ended(child), 60), "somebody hangs"
+    said = file.read_text()
+    print(f"{case} in {command}:\n{said}")
+    assert main.wait() == main_status, said
+    if child_status is not None:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == child_status, said
+    assert "Traceback" not in said
+    assert (RUN / "test.json").read_bytes() == before
+    assert not list(Path(RUN).glob("predictions*"))

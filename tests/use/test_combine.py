@@ -80,6 +80,7 @@ def test_it_predicts_the_mean_of_its_members(members, workplace, mnist, test_dig
     assert close.sum() >= 40
 
 
+@pytest.mark.slow
 def test_it_is_exported_like_any_other(members, root, tmp_path, test_digits, capsys):
     reader = load_reader(root / RUN)
     images, labels = test_digits[0][:200].unsqueeze(1) / 255, test_digits[1][:200]
