@@ -60,10 +60,20 @@ class StopAt(pl.Callback):
         return f"StopAt {self.step}"
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step == self.step:
+        if trainer.global_step == self.step and not trainer.fit_loop._should_accumulate():
             os.kill(os.getpid(), self.number)
 
 
-def stop_at(*steps):
+class StopInValidation(StopAt):
+    """Sends the process a signal in the validation after a step."""
+
+    on_train_batch_end = pl.Callback.on_train_batch_end
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+        if trainer.global_step == self.step and batch_idx == 0:
+            os.kill(os.getpid(), self.number)
+
+
+def stop_at(*steps, kind="StopAt"):
     """The entry of --trainer.callbacks that stops a fit and those that go on with it."""
-    return ", ".join(f"{{class_path: helpers.StopAt, init_args: {{step: {step}}}}}" for step in steps)
+    return ", ".join(f"{{class_path: helpers.{kind}, init_args: {{step: {step}}}}}" for step in steps)

@@ -12,8 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from helpers import BARE, RUN, metrics
+from helpers import BARE, ROOT, RUN, SHORT, metrics, stop_at
 from PIL import Image
 
 from mnist_cli.data.datamodule import DigitDataModule
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 MNIST = Path(sys.executable).parent / "mnist"
 
 
-def run(processes, *arguments):
+def run(processes, *arguments, status=0):
     """`mnist` in several processes: two as `--trainer.devices 2`, three as nodes, so that two processors will do."""
     command = [MNIST, *map(str, arguments)]
     ranks, environments = [], [{}]
@@ -47,7 +48,7 @@ def run(processes, *arguments):
         for rank in ranks:
             rank.kill()
             rank.communicate()
-    assert [rank.returncode for rank in ranks] == [0] * len(ranks), "\n".join(said)
+    assert [rank.returncode for rank in ranks] == [status] * len(ranks), "\n".join(said)
 
 
 def free_port():
@@ -88,6 +89,31 @@ def test_fit_trains_on_every_image_once_an_epoch(tmp_path, data_dir, monkeypatch
         assert (counted - expected).total() == -len(images) % processes, "none twice but to make the shares equal"
     assert Path("epoch0.rank0").read_bytes() != Path("epoch1.rank0").read_bytes()
     assert [path.name for path in Path("lightning_logs").iterdir()] == ["version_0"]
+
+
+@pytest.mark.parametrize("step", [30, 40])
+def test_a_fit_that_was_stopped_in_an_epoch_or_at_the_end_of_one_goes_on_on_two_processes(
+    tmp_path, data_dir, monkeypatch, step
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    fit = ["fit", "--data.data_dir", data_dir, *SHORT, "--trainer.max_epochs=3", *BARE, "--early_stopping=null"]
+    fit += ["--trainer.logger=false", "--test_after_fit=false"]
+    run(2, *fit)
+    run(2, *fit, f"--trainer.callbacks=[{stop_at(step)}]", status=143)
+    run(2, "fit", "--ckpt_path", "last")
+    whole, stopped, resumed = (
+        open_checkpoint(Path(f"lightning_logs/version_{n}/checkpoints/last.ckpt")) for n in range(3)
+    )
+    assert stopped.content["global_step"] == step
+    assert resumed.content["global_step"] == 120
+    for row, expected in zip(metrics("lightning_logs/version_2"), metrics("lightning_logs/version_0"), strict=True):
+        # The sums of the epoch so far are added in another order.
+        assert {name: float(value) for name, value in row.items()} == pytest.approx(
+            {name: float(value) for name, value in expected.items()}, rel=1e-6
+        )
+    for name, weights in whole.content["state_dict"].items():
+        assert torch.equal(resumed.content["state_dict"][name], weights)
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

@@ -1,6 +1,7 @@
 """Messages of the libraries that users can ignore, and how they are silenced."""
 
 import logging
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ _WARNINGS = (
     r".*It is recommended to use `self\.log\(.*sync_dist=True\)`.*",
     # RunCheckpoint keeps its files in the run directory that was reserved for it, where config.yaml already is.
     r".*Checkpoint directory .* exists and is not empty.*",
+    # A machine with SLURM on it is used without it as well.
+    r".*The `srun` command is available on your system but is not used.*",
 )
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _LOG_LINES = (
@@ -36,7 +39,9 @@ _LOG_LINES = (
     "Restored all states",
     "Loaded model weights",
     "Seed set to",  # it is in config.yaml
+    "SLURM auto-requeueing enabled",  # every job on SLURM would say so
 )
+_RANK = re.compile(r"\[rank: \d+\] ")  # what begins a line where several processes work
 
 
 @contextmanager
@@ -65,4 +70,4 @@ def silence() -> Iterator[None]:
 
 
 def _concerns_the_user(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_LOG_LINES)
+    return not _RANK.sub("", record.getMessage(), count=1).startswith(_LOG_LINES)

@@ -94,11 +94,14 @@ class History(Callback):
 
 
 def _metrics(trainer: pl.Trainer, stage: str) -> Row:
-    """The metrics that were logged for whole epochs; those of a stage, or all."""
+    """The metrics that were logged for whole epochs; those of a stage, or all but of the validation.
+
+    Trainer keeps those of the last validation, which may have been epochs ago.
+    """
     return {
         name: value.item()
         for name, value in trainer.callback_metrics.items()
-        if name.startswith(stage) and not name.endswith("_step")
+        if (name.startswith(stage) if stage else not name.startswith("val/")) and not name.endswith("_step")
     }
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback
 
 
@@ -28,9 +29,10 @@ class EpochState(Callback):
             self._resumed = {name: checkpoint[name] for name in ("epoch_so_far", "monitored") if name in checkpoint}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if "epoch_so_far" in self._resumed and trainer.is_global_zero:  # the sums are those of all processes
-            so_far = self._resumed["epoch_so_far"]
+        if so_far := self._resumed.get("epoch_so_far"):
             pl_module._lr = so_far.pop("lr")
+            if not trainer.is_global_zero:  # the sums are those of all processes; each has to have some at the end
+                so_far = {name: torch.zeros_like(value) for name, value in so_far.items()}
             pl_module.train_metrics.take_up(so_far)
         if "monitored" in self._resumed:
             trainer.lr_scheduler_configs[0].scheduler.step(self._resumed["monitored"])

@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks.progress.rich_progress import BatchesProcessedC
 from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+from mnist_cli.runs.history import history_of
+
 
 class DigitProgressBar(RichProgressBar):
     """Lightning's bar in one line of 80 columns, drawn four times a second rather than every few steps.
@@ -82,9 +84,9 @@ class EpochLines(Callback):
         self._print(trainer, trainer.current_epoch)
 
     def _print(self, trainer: pl.Trainer, epoch: int) -> None:
-        names = ("train/loss", "train/acc", "val/loss", "val/acc")
-        known = {name: trainer.callback_metrics[name].item() for name in names if name in trainer.callback_metrics}
-        if known:
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in known.items())
+        row = next(reversed(history_of(trainer).rows), {})
+        known = [name for name in ("train/loss", "train/acc", "val/loss", "val/acc") if name in row]
+        if known and row["epoch"] == epoch:
+            figures = ", ".join(f"{name} {row[name]:.4f}" for name in known)
             seconds = time.monotonic() - self._began
             rank_zero_only(print)(f"epoch {epoch}/{trainer.max_epochs}: {seconds:.1f} s, {figures}", flush=True)

@@ -37,6 +37,7 @@ class StopSignals(Callback):
         self.received = 0
         self.num_processes = 1
         self._trainer: pl.Trainer | None = None  # while it trains
+        self._validates = self._due = False  # whether it validates, and is to stop then
         self._again: threading.Timer | None = None
 
     @contextmanager
@@ -74,7 +75,7 @@ class StopSignals(Callback):
         again, self.received = self.received, self.received or number
         if self._trainer is None or again:
             raise Stopped
-        if not self._asks_at_steps(self._trainer):
+        if not self._asks_at_steps(self._trainer) and not self._validates:
             _stop_after_step(self._trainer)
 
     def _receive_again(self) -> None:
@@ -122,9 +123,21 @@ class StopSignals(Callback):
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != self._receive:
             self._handle_signals()
 
-    on_validation_start = on_test_start = on_predict_start = _take_over
+    on_test_start = on_predict_start = _take_over
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning would stop in the middle, and a resumed run would lack the metrics of the batches before."""
+        self._take_over(trainer, pl_module)
+        self._validates = self._trainer is not None
+        self._due = trainer._signal_connector.received_sigterm
+        _stop_after_step(trainer, stop=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validates = False  # before it is asked for a signal
+        if self._due or (self.received and not self._asks_at_steps(trainer)):
+            _stop_after_step(trainer)
 
 
-def _stop_after_step(trainer: pl.Trainer) -> None:
+def _stop_after_step(trainer: pl.Trainer, *, stop: bool = True) -> None:
     """Lightning looks at this after every step and epoch, and raises a SIGTERMException."""
-    trainer._signal_connector.received_sigterm = True
+    trainer._signal_connector.received_sigterm = stop

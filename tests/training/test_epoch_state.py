@@ -39,13 +39,13 @@ def check(tmp_path, monkeypatch, mnist):
     """Trains 3 epochs of 40 batches without a stop, and with stops after some steps; compares the two."""
     monkeypatch.chdir(tmp_path)
 
-    def check(*options, steps, callbacks=()):
+    def check(*options, steps, callbacks=(), kind="StopAt"):
         fit = [
             *(
                 "fit",
                 *SHORT,
                 "--trainer.max_epochs=3",
-                "--trainer.limit_val_batches=1",
+                "--trainer.limit_val_batches=3",
                 "--model.net.hidden_sizes=[32]",
             ),
             *(
@@ -58,7 +58,7 @@ def check(tmp_path, monkeypatch, mnist):
             "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0}}]",
         ]
         assert mnist(*fit, f"--trainer.callbacks=[{', '.join(callbacks)}]") == 0
-        stopped = ", ".join([*callbacks, stop_at(*steps)])
+        stopped = ", ".join([*callbacks, stop_at(*steps, kind=kind)])
         statuses = [mnist(*fit, f"--trainer.callbacks=[{stopped}]")]
         statuses += [mnist("fit", "--ckpt_path", "last") for _ in steps]
         assert statuses == [143] * len(steps) + [0]
@@ -89,6 +89,12 @@ def test_a_run_stopped_in_an_epoch_and_at_the_end_of_one_equals_one_that_was_lef
 )
 def test_whatever_the_settings_a_resumed_run_equals_one_that_was_left_alone(check, options, steps):
     check(*options, steps=steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "steps"), [([], (40,)), (["--trainer.val_check_interval=0.5"], (60,))])
+def test_a_validation_that_has_begun_is_finished_before_the_run_stops(check, options, steps):
+    check(*options, *ONE_CYCLE, steps=steps, kind="StopInValidation")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 
-from helpers import BARE, QUICK
+from helpers import BARE, QUICK, metrics
 
 WITH_BAR = [option for option in QUICK if option not in ("--trainer.enable_progress_bar", "false")]
 FIT = ["fit", *WITH_BAR, "--trainer.max_epochs=2", "--figures=null", "--evaluation=null"]
@@ -25,6 +25,14 @@ def test_without_a_terminal_every_epoch_has_a_line_and_there_is_no_bar(tmp_path,
     assert len(lines) == 2
     assert "it/s" not in out
     assert "Testing" not in out
+
+
+def test_an_epoch_without_validation_does_not_show_the_figures_of_an_earlier_one(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist(*FIT, "--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=2") == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert ["val/acc" in line for line in lines] == [False, True, False]
+    assert [row["val/acc"] != "" for row in metrics()[:3]] == [False, True, False]
 
 
 def test_on_a_terminal_the_bar_is_one_line_with_the_loss_and_epochs_count_from_1(tmp_path, data_dir):
