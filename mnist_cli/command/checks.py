@@ -41,6 +41,9 @@ def check_settings(config: Namespace, command: str) -> None:
     profiler = config.trainer.profiler
     if isinstance(profiler, str) and profiler not in _PROFILERS:
         raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
+    clip = config.trainer.gradient_clip_algorithm
+    if clip not in (None, "norm", "value"):
+        raise UserError(f"--trainer.gradient_clip_algorithm {clip}: expected norm or value.")
     _check_processes(config)
     if config.trainer.num_nodes > 1 and not any(name in os.environ for name in _CLUSTER):
         raise UserError(

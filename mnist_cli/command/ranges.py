@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,7 @@ _LEAST = {
     "trainer.check_val_every_n_epoch": 1,
     "trainer.num_sanity_val_steps": 0,
     "trainer.log_every_n_steps": 0,
+    "trainer.fast_dev_run": 0,
     "trainer.accumulate_grad_batches": 1,
     "trainer.gradient_clip_val": 0,
     "trainer.reload_dataloaders_every_n_epochs": 0,
@@ -39,6 +41,9 @@ _LEAST = {
 }
 # More threads than any machine is faster with, which would all be started, and images for which no memory is there.
 _MOST = {"threads": 1024, "figures.per_class": 100}
+# Whole numbers are batches, and others a share of them.
+_SHARES = tuple(f"trainer.limit_{stage}_batches" for stage in ("train", "val", "test", "predict"))
+_SHARES += ("trainer.overfit_batches", "trainer.val_check_interval")
 _NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
 
 
@@ -58,9 +63,12 @@ def _check_numbers(config: Namespace) -> None:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             continue
         large = abs(value) > (_LARGEST if isinstance(value, int) else _LARGEST_FLOAT) and abs(value) != math.inf
-        if value != value or large:
+        endless = abs(value) == math.inf and name.startswith(("trainer.", "model.", "data."))
+        if value != value or large or endless:
             problem = "this is not a number" if value != value else "there is no such large number here"
             raise UserError(f"--{name} {value}: {problem}; give another one.")
+        if name in _SHARES and isinstance(value, float) and value > 1:
+            raise UserError(f"--{name} {value}: give a whole number of batches, or a share of them of at most 1.")
         if value > _MOST.get(name, math.inf):
             raise UserError(f"--{name} {value}: give at most {_MOST[name]:,}.")
         least = _LEAST.get(name, -math.inf)
@@ -125,3 +133,7 @@ def _check_times(trainer: Namespace) -> None:
             time = int(value.replace(":", ""))
         if isinstance(time, (int, float)) and not time > 0:
             raise UserError(f"--trainer.{name} {value}: there would be no time to train; give more than 0.")
+        if isinstance(value, str) and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value):
+            raise UserError(
+                f"--trainer.{name} {value}: give a time as days:hours:minutes:seconds, such as 00:01:30:00."
+            )

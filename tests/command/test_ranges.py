@@ -9,6 +9,16 @@ from mnist_cli.command.types import default_of
     ("option", "says"),
     [
         ("--figures.per_class=100000", "--figures.per_class 100000: give at most 100."),
+        ("--trainer.fast_dev_run=-1", "--trainer.fast_dev_run -1: give at least 0."),
+        ("--trainer.limit_val_batches=1.5", "--trainer.limit_val_batches 1.5: give a whole number of batches, or a sh"),
+        ("--trainer.limit_train_batches=.inf", "--trainer.limit_train_batches inf: there is no such large number here"),
+        ("--model.optimizer.weight_decay=.inf", "--model.optimizer.weight_decay inf: there is no such large number"),
+        (
+            "--trainer.max_time=3h",
+            "--trainer.max_time 3h: give a time as days:hours:minutes:seconds, such as 00:01:30:",
+        ),
+        ("--trainer.val_check_interval=often", "--trainer.val_check_interval often: give a time as days:hours"),
+        ("--trainer.gradient_clip_algorithm=norms", "--trainer.gradient_clip_algorithm norms: expected norm or value."),
         ("--threads=100000", "--threads 100000: give at most 1,024."),
         (
             "--model.lr_scheduler=OneCycleLR --model.lr_scheduler.max_lr=0.01 --model.lr_scheduler.pct_start=0.5 "
