@@ -199,7 +199,11 @@ def problem(folder: Path, pid: int, status: int | None) -> str | None:
         return f"did not end in {SECONDS} s"
     if status not in (0, 2) or "Traceback" in said:
         return f"status {status}"
-    said = re.sub(r"(?m)^(.*: UserWarning: .*\n  .*|Checkpoint .*|.* trained on .*, from .*)\n", "", said)
+    said = re.sub(
+        r"(?m)^(.*: UserWarning: .*\n  .*|.*: You requested to overfit .*|Checkpoint .*|.* trained on .*, from .*)\n",
+        "",
+        said,
+    )
     if status == 2 and not re.fullmatch(r"mnist: error: .{10,400}[.?]\n", said):
         return "not one sentence"
     for file in folder.rglob("*.json") if status == 0 else ():
