@@ -9,7 +9,9 @@ from helpers import CONFIGS
 # At least this accuracy on the test set, in per cent: what the recipe says, less the luck of a seed.
 PROMISED = {
     "default": 98.5,
+    "mlp": 99.3,
     "cnn": 99.5,
+    "record": 99.4,  # with 3 of its epochs
     "tiny": 99.2,
     "micro": 98.0,
     "speedrun": 98.8,
@@ -49,6 +51,7 @@ def test_a_recipe_begins_with_its_command_and_what_it_reaches(config):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_recipe_keeps_its_promise(config, mnist, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert mnist("fit", "--config", str(config)) == 0
+    shorter = ["--trainer.max_epochs=3"] if config.stem == "record" else []  # which is for a GPU
+    assert mnist("fit", "--config", str(config), *shorter) == 0
     report = json.loads((tmp_path / "lightning_logs/version_0/test.json").read_text())
     assert 100 * report["accuracy"] >= PROMISED[config.stem]
