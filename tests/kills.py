@@ -30,7 +30,7 @@ STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 EPOCHS = 3
 FIT = [
     *("--data.batch_size=64", "--trainer.limit_train_batches=80", f"--trainer.max_epochs={EPOCHS}"),
-    *("--trainer.limit_val_batches=2", "--trainer.limit_test_batches=2", "--model.net.hidden_sizes=[32]"),
+    *("--trainer.limit_val_batches=10", "--trainer.limit_test_batches=2", "--model.net.hidden_sizes=[32]"),
     *("--model.net.dropout=0.3", "--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.01"),
     "--data.augment=[{class_path: kornia.augmentation.RandomAffine, init_args: {degrees: 10.0}}]",
     "--trainer.callbacks=[{class_path: EMAWeightAveraging, init_args: {decay: 0.9}}]",
