@@ -39,8 +39,9 @@ class Geometry(nn.Module):
         origin = torch.where(ready, torch.full_like(centres, SIDE / 2), origin)
         rows = _overlaps(tops, origin[0], scale)
         columns = _overlaps(lefts, origin[1], scale)
-        image: Tensor = (rows @ ink @ columns.T).clamp(0.0, 1.0)
-        return image.float()[None, None]
+        # In 64 bits onnxruntime before 1.27 has no kernel for what it makes of this.
+        image: Tensor = rows.float() @ ink.float() @ columns.float().T
+        return image.clamp(0.0, 1.0)[None, None]
 
 
 def _edges(ink: Tensor) -> tuple[Tensor, Tensor]:
