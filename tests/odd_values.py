@@ -39,6 +39,7 @@ from mnist_cli.command.types import arguments_of
 from mnist_cli.data.sources import prepare_digits, read_digits
 
 SECONDS = 60
+NOTICED = 50  # tenths of a second that a process has to notice that its parent has ended
 MEMORY = 3 * 2**30  # more than this process has
 VALUES = (
     *("0", "-1", "100000", "1000000000000", "0.5", "1e300", ".nan", ".inf", "", "null", "[]"),
@@ -180,7 +181,7 @@ def wait(pid: int, until: float) -> int | None:
 
 def left_over(pid: int) -> bool:
     """Whether a process has left others running, for more than the seconds that they need to notice; they are ended."""
-    for _ in range(50):
+    for _ in range(NOTICED):
         try:
             os.killpg(pid, 0)
         except ProcessLookupError:

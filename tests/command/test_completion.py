@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 
 import pytest
 
@@ -34,9 +35,8 @@ def scripts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("completion")
     (folder / "recipe.yaml").touch()
     for shell in ("bash", "zsh", "fish"):
-        command = [sys.executable, "-m", "mnist_cli", "--print_completion", shell]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        (folder / f"mnist.{shell}").write_text(done.stdout)
+        with (folder / f"mnist.{shell}").open("w") as file, redirect_stdout(file):
+            assert main(["--print_completion", shell]) == 0
     shutil.copy(folder / "mnist.zsh", folder / "_mnist")  # zsh goes by the file's name
     return folder
 

@@ -62,7 +62,8 @@ def test_what_neither_works_nor_is_refused_is_noticed(status, said, found, tmp_p
     assert problem(tmp_path, process.pid, status) == found
 
 
-def test_a_number_that_is_none_and_a_process_left_behind_are_noticed(tmp_path):
+def test_a_number_that_is_none_and_a_process_left_behind_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr("odd_values.NOTICED", 2)
     (tmp_path / "err.txt").write_text("")
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
         assert problem(tmp_path, process.pid, 0) == "left processes running"

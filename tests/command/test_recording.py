@@ -17,6 +17,7 @@ from mnist_cli.runs.record import read_record
 
 RECORD = RUN / "run.json"
 FEW = [*QUICK, "--trainer.limit_train_batches=2", *BARE, "--trainer.max_epochs=3"]
+ONE = "--trainer.limit_val_batches=1"
 CALLBACK = """
 from lightning.pytorch.callbacks import Callback
 class Ends(Callback):
@@ -75,15 +76,15 @@ def test_a_run_is_found_by_its_name_and_goes_on_with_it(tmp_path, monkeypatch, m
     assert mnist(*fit) == 0
     capfd.readouterr()
     for wanted in ("warmup-test", "version_0"):
-        assert mnist("validate", "--ckpt_path", wanted) == 0
+        assert mnist("validate", "--ckpt_path", wanted, ONE) == 0
         assert "of run version_0 'warmup-test', after epoch 1" in capfd.readouterr().err
     Path("wanted.yaml").write_text("ckpt_path: 0\n")  # a number
-    assert mnist("validate", "--config", "wanted.yaml") == 0
+    assert mnist("validate", "--config", "wanted.yaml", ONE) == 0
     assert mnist("fit", "--ckpt_path", "warmup-test", "--trainer.max_epochs=2", "--test_after_fit=false") == 0
     resumed = json.loads(Path("lightning_logs/version_2/run.json").read_text())
     assert (resumed["name"], resumed["recipe"]) == ("warmup-test", "mine")
     assert "called 'warmup-test' is there already (version_0); --ckpt_path warmup-test means" in capfd.readouterr().err
-    assert mnist("validate", "--ckpt_path", "warmup-test") == 0
+    assert mnist("validate", "--ckpt_path", "warmup-test", ONE) == 0
     assert "of run version_2 'warmup-test'" in capfd.readouterr().err
     assert mnist("fit", "--config", "lightning_logs/version_2/config.yaml", "--ckpt_path=null", *fit[1:]) == 0
     assert json.loads(Path("lightning_logs/version_3/run.json").read_text())["recipe"] == "mine"

@@ -25,6 +25,7 @@ def test_the_packaged_copy_is_what_torchvision_reads_from_the_published_files(da
     assert len(images) == (60_000 if train else 10_000)
 
 
+@pytest.mark.slow
 def test_several_processes_prepare_an_empty_folder_at_once(tmp_path):
     code = (
         "from mnist_cli.data.sources import *; "

@@ -62,6 +62,7 @@ def test_a_figure_that_cannot_be_written_is_named_and_the_run_goes_on(tmp_path, 
     assert len(metrics()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_costs_a_figure_and_not_the_run(tmp_path, monkeypatch, mnist):
     monkeypatch.chdir(tmp_path)

@@ -54,6 +54,7 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 def test_the_settings_of_an_old_run_repeat_it(old_run, mnist):
     assert mnist("fit", "--config", "old/config.yaml", "--test_after_fit=false", "--figures=null") == 0
