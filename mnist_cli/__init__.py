@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mnist_cli.data.augment import RandomDistortion as RandomDistortion
     from mnist_cli.data.datamodule import DigitDataModule as DigitDataModule
     from mnist_cli.data.sources import read_digits as read_digits
+    from mnist_cli.data.strokes import RandomAddedStrokes as RandomAddedStrokes
     from mnist_cli.errors import UserError as UserError
     from mnist_cli.model.ensemble import Ensemble as Ensemble
     from mnist_cli.model.module import DigitModule as DigitModule
@@ -44,6 +45,7 @@ _MODULES = {
     "main": "__main__",
     "read_digits": "data.sources",
     "RandomDistortion": "data.augment",
+    "RandomAddedStrokes": "data.strokes",
     "DigitDataModule": "data.datamodule",
     "UserError": "errors",
     "CNN": "model.networks",

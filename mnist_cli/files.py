@@ -12,7 +12,7 @@ from typing import IO, Any
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, *, flush: bool = True) -> Iterator[IO[bytes]]:
     """Write a file in pieces; it takes its place at the end of the block, and if the block fails it is dropped.
 
     No reader ever sees a part of it, and an older file stays as it was until then. On Linux nothing is left behind
@@ -20,6 +20,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
     Args:
         path: The file; its folder is made if it is missing.
+        flush: Whether it is on the disk at the end, so that it survives a loss of power.
 
     Yields:
         The file to write to.
@@ -35,7 +36,8 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with _open(beside) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
             if not beside.exists():
                 # With a descriptor of its own Python calls linkat(2), which follows the link to the nameless file.
                 os.link(f"/proc/self/fd/{file.fileno()}", beside, src_dir_fd=file.fileno())
@@ -56,17 +58,18 @@ def _open(beside: Path) -> IO[bytes]:
         return beside.open("xb")
 
 
-def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+def write_whole(path: Path, content: str | bytes | memoryview, *, flush: bool = True) -> None:
     """Write a file at once, as `whole_file` does.
 
     Args:
         path: The file; its folder is made if it is missing.
         content: Text is written as UTF-8.
+        flush: Whether it is on the disk at the end, so that it survives a loss of power.
 
     Raises:
         OSError: If it cannot be written; an older file then stays as it was.
     """
-    with whole_file(path) as file:
+    with whole_file(path, flush=flush) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -254,7 +254,7 @@ SHADOWS = {
 }
 
 
-@pytest.mark.parametrize("start", SHADOWS)
+@pytest.mark.parametrize("start", ["mnist", pytest.param("-m mnist_cli", marks=pytest.mark.slow)])
 def test_files_in_the_current_folder_replace_no_module_and_a_network_there_is_found(workplace, data_dir, start):
     Path("my_net.py").write_text(
         "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self, width: int = 8):\n"

@@ -66,7 +66,7 @@ def test_names_pull_in_only_what_they_need():
 def test_the_lines_for_a_notebook_train_without_a_warning(tmp_path, data_dir):
     lines = [line[4:] for line in mnist_cli.__doc__.splitlines() if line.startswith("    ")]
     code = "\n".join(lines).replace("batch_size=256", f"batch_size=256, data_dir={data_dir!r}")
-    code = code.replace("max_epochs=3", "max_epochs=3, limit_train_batches=20")
+    code = code.replace("max_epochs=3", "max_epochs=3, limit_train_batches=20, limit_val_batches=2")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "test/acc" in done.stdout
     assert "Warning" not in done.stderr

@@ -10,7 +10,6 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADERS
 from torch import Tensor, nn
-from torch.utils.data import random_split
 
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.augment import try_augment
@@ -114,12 +113,12 @@ class DigitDataModule(pl.LightningDataModule):
                     f"data.val_size {self.val_size}: of {len(labels):,} images it leaves none for training or none for "
                     "validation; choose another share."
                 )
-            split = torch.Generator().manual_seed(self.split_seed)
-            everything = DigitBatches(images, labels)
-            train, val = random_split(everything, [num_train, len(labels) - num_train], generator=split)
-            self.val_set = DigitBatches(images[val.indices], labels[val.indices], numbered("train", val.indices))
+            # The split that torch's random_split makes with this seed.
+            order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.split_seed))
+            train, val = order[:num_train], order[num_train:]
+            self.val_set = DigitBatches(images.index_select(0, val), labels[val], numbered("train", val.tolist()))
             if stage == "fit":
-                self.train_set = self._place(DigitBatches(images[train.indices], labels[train.indices]))
+                self.train_set = self._place(DigitBatches(images.index_select(0, train), labels[train]))
 
     def _place(self, digits: DigitBatches) -> DigitBatches:
         return digits.to(self.trainer.strategy.root_device) if self.on_device and self.trainer else digits

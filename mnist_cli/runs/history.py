@@ -90,7 +90,7 @@ class History(Callback):
         writer = csv.DictWriter(text, ("epoch", "step", *names))
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.path, text.getvalue())
+        write_whole(self.path, text.getvalue(), flush=False)  # every checkpoint, which is flushed, has the rows too
 
 
 def _metrics(trainer: pl.Trainer, stage: str) -> Row:

@@ -264,7 +264,7 @@ def test_the_installed_command_prints_no_warning_and_no_advertisement(tmp_path, 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "337,674 trainable parameters" in done.stdout
-    module = [sys.executable, "-m", "mnist_cli", "validate"]
+    module = [sys.executable, "-m", "mnist_cli", "validate", "--figures=null"]
     again = subprocess.run(module, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert again.stderr.count("\n") == 1
     assert again.stderr.startswith("Checkpoint lightning_logs/version_0/checkpoints/best.ckpt")

@@ -1,6 +1,7 @@
 """Digits from every source, real MNIST first; each kind of damage is named."""
 
 import gzip
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,16 @@ def test_the_packaged_copy_is_what_torchvision_reads_from_the_published_files(da
     assert len(images) == (60_000 if train else 10_000)
 
 
+def test_the_files_have_the_published_md5_sums(data_dir):
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (Path(data_dir) / "MNIST/raw").iterdir()}
+    assert sums == {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
+
+
 @pytest.mark.slow
 def test_several_processes_prepare_an_empty_folder_at_once(tmp_path):
     code = (
@@ -33,7 +44,7 @@ def test_several_processes_prepare_an_empty_folder_at_once(tmp_path):
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert sorted(path.name for path in (tmp_path / "MNIST/raw").iterdir()) == sorted(sources._MNIST_MD5)
+    assert sorted(path.name for path in (tmp_path / "MNIST/raw").iterdir()) == sorted(sources._MNIST_SHA256)
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered"])
@@ -62,7 +73,7 @@ def test_without_the_packaged_copy_and_without_network_the_remedy_is_given(tmp_p
 
 
 def test_an_archive_with_other_digits_is_not_used(tmp_path, monkeypatch):
-    monkeypatch.setitem(sources._MNIST_MD5, "t10k-labels-idx1-ubyte", "0" * 32)
+    monkeypatch.setitem(sources._MNIST_SHA256, "t10k-labels-idx1-ubyte", "0" * 64)
     assert sources._unpack_archive() is None
 
 
