@@ -13,6 +13,7 @@ from filelock import FileLock
 from helpers import ROOT, RUN, SHORT
 
 from mnist_cli.__main__ import main
+from mnist_cli.command.parts import PARTS
 from mnist_cli.command.process import prepare
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.use.reader import Reader, load_reader
@@ -56,10 +57,10 @@ def mnist(monkeypatch: pytest.MonkeyPatch, data_dir: str) -> Callable[..., int]:
 
     def run(*args: str, figures: bool = False) -> int:
         options = list(args)
-        if not figures and args[0] in ("fit", "validate", "test") and "figures" not in str(args):
-            options.append("--figures=null")  # drawing them takes a second
-            if args[0] == "fit" and "batch_log" not in str(args):
-                options.append("--batch_log=null")  # a tenth of a short fit
+        if not figures and "figures" not in str(args):
+            for name in ("figures", "batch_log"):  # drawing takes a second, and a tenth of a short fit
+                if name in PARTS and args[0] in PARTS[name].commands and name not in str(args):
+                    options.append(f"--{name}=null")
         if "--config" not in options or "fit" in options:
             options += ["--data.data_dir", data_dir]
         return main(options)

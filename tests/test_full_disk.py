@@ -39,7 +39,7 @@ def fill(disk):
             pass
 
 
-@pytest.mark.parametrize("options", [[], ["--trainer.logger=false", "--batch_log=null"]], ids=["logger", "no logger"])
+@pytest.mark.parametrize("options", [[], ["--trainer.logger=false"]], ids=["logger", "no logger"])
 def test_a_disk_that_fills_up_during_a_fit_costs_one_sentence(small_disk, tmp_path, data_dir, options):
     net = ["--model.net.hidden_sizes=[8]", "--figures=null", "--early_stopping=null"]
     command = [MNIST, "fit", *LONG, *net, *options, f"--data.data_dir={data_dir}"]

@@ -26,7 +26,6 @@ from mnist_cli.command.recording import begin_run, compared_settings, end_run, l
 from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
 from mnist_cli.command.threads import choose_threads, kept_threads
 from mnist_cli.data.datamodule import DigitDataModule
-from mnist_cli.data.strokes import RandomAddedStrokes
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.report.answers import Answers
@@ -37,7 +36,6 @@ from mnist_cli.runs.settings import load_settings
 from mnist_cli.training.checkpoint_io import write_whole_checkpoints
 from mnist_cli.training.epoch_state import EpochState
 from mnist_cli.training.lost_processes import watch_processes
-from mnist_cli.training.muon import MuonAdam
 from mnist_cli.training.progress_bar import DigitProgressBar, EpochLines
 from mnist_cli.training.run_checkpoint import LastCheckpoint
 from mnist_cli.training.short_steps import shorten_steps
@@ -53,8 +51,6 @@ DEFAULTS: dict[str, Any] = {
     },
     "model.net": {"class_path": "mnist_cli.MLP"},
 }
-# jsonargparse finds a class by its name alone only once it is imported; the other classes of ours are imported anyway.
-CALLED_BY_NAME = (MuonAdam, RandomAddedStrokes)
 
 
 class DigitCLI(LightningCLI):

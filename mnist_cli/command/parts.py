@@ -9,10 +9,12 @@ from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
-from mnist_cli.model.ensemble import Ensemble  # noqa: F401  so that it has a short name
+from mnist_cli.data.strokes import RandomAddedStrokes
+from mnist_cli.model.ensemble import Ensemble
 from mnist_cli.report.batch_log import BatchLog
 from mnist_cli.report.writers import Evaluation, Figures
 from mnist_cli.runs.directory import Run
+from mnist_cli.training.muon import MuonAdam
 from mnist_cli.training.run_checkpoint import RunCheckpoint
 from mnist_cli.use.contact_sheet import ContactSheet
 from mnist_cli.use.predictions import PredictionWriter
@@ -45,6 +47,9 @@ PARTS = {
     "predictions": Part(PredictionWriter, ("predict",), place=lambda run: {"path": run.predictions}),
     "contact_sheet": Part(ContactSheet, ("predict",), place=lambda run: {"path": run.contact_sheet}),
 }
+
+# Not parts, but classes that options take; jsonargparse finds a class by its short name only once it is imported.
+CHOICES = (Ensemble, MuonAdam, RandomAddedStrokes)
 
 # Plain options: type, default, and what `--help` says.
 OPTIONS: dict[str, tuple[Any, Any, str]] = {
