@@ -88,6 +88,7 @@ ENDLESS = {
     "repeats: ": {"100000", "1000000000000"},
 }
 AUGMENTATIONS = {
+    "mnist_cli.RandomAddedStrokes": {},
     "mnist_cli.RandomDistortion": {},
     "kornia.augmentation.RandomRotation": {"degrees": 10.0},
     "kornia.augmentation.RandomCrop": {"size": [28, 28], "padding": 2},

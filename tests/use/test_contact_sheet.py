@@ -27,7 +27,8 @@ def test_the_least_certain_of_the_test_set_are_shown_first(place, mnist, monkeyp
     assert [answer for *_, answer, _ in shown] == [
         f"{row['digit']}  {100 * float(row['probability']):.1f} %" for row in least
     ]
-    assert (RUN / "predictions.png").exists()
+    with Image.open(RUN / "predictions.png") as sheet:
+        assert sheet.width > 300
 
 
 def test_what_was_given_and_what_was_seen_stand_side_by_side(test_digits):
