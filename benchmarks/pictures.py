@@ -1,5 +1,7 @@
 """How well pictures are read: folders of labelled pictures, and MNIST's test digits as pictures of several kinds.
 
+At the end come strokes that MNIST hardly has: ones drawn with a flag, some with a foot, and test zeros with a slash.
+
     python benchmarks/pictures.py RUN [FOLDER ...] [--images 2000] [--data_dir data]
 
 A picture's label is the digit that its name begins with. The digits of the test set are only counted here, never used
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mnist_cli.data.ink import PictureError
 from mnist_cli.data.pictures import label_from_name
@@ -61,6 +63,33 @@ VARIANTS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
+def one_with_flag(random: np.random.Generator) -> Image.Image:
+    """A 1 of two or three shaky lines, as with a mouse in a paint program."""
+    image = Image.new("L", (120, 120), 255)
+    pen, width = ImageDraw.Draw(image), int(random.integers(1, 8))
+    height, angle = random.uniform(60, 90), np.radians(random.uniform(25, 55))
+    half = height / 2 * np.array([np.tan(np.radians(random.uniform(-8, 20))), -1])
+    top, bottom, foot = 60 + half, 60 - half, np.array([height / 4, 0])
+    flag = random.uniform(0.25, 0.5) * height * np.array([-np.cos(angle), np.sin(angle)])
+    lines = [(top + flag, top), (top, bottom)]
+    if random.random() < 0.3:
+        lines.append((bottom - foot, bottom + foot))
+    for start, end in lines:
+        points = start + np.linspace(0, 1, 9)[:, None] * (end - start) + random.normal(0, 0.6, (9, 2))
+        pen.line([tuple(point) for point in points], fill=40, width=width, joint="curve")
+    return image
+
+
+def zero_with_slash(image: np.ndarray, random: np.random.Generator) -> Image.Image:
+    """The digit with a line through its middle that rises to the right."""
+    large = Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC)
+    y, x = (4 * axis.mean() + 2 for axis in np.nonzero(image))
+    angle, half = np.radians(random.uniform(40, 60)), random.uniform(25, 45)
+    across, up = half * np.cos(angle), half * np.sin(angle)
+    ImageDraw.Draw(large).line([(x - across, y + up), (x + across, y - up)], fill=0, width=int(random.integers(4, 11)))
+    return large
+
+
 def correct(reader: Reader, picture: Path | Image.Image, label: int | None) -> bool:
     try:
         return reader.read(picture).digit == label
@@ -89,6 +118,12 @@ def main() -> None:
         pairs = zip(images, labels, strict=True)
         right = sum(correct(reader, change(Image.fromarray(image)), int(label)) for image, label in pairs)
         print(f"  {name}: {100 * right / len(labels):.2f} %")
+    random = np.random.default_rng(0)
+    right = sum(correct(reader, one_with_flag(random), 1) for _ in range(500))
+    print(f"ones drawn with a flag: {right} of 500")
+    zeros = images[labels == 0][:500]
+    right = sum(correct(reader, zero_with_slash(zero, random), 0) for zero in zeros)
+    print(f"test zeros with a slash: {right} of {len(zeros)}")
 
 
 if __name__ == "__main__":
