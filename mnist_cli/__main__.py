@@ -24,7 +24,7 @@ SUBCOMMANDS = {
     "demo": "serve a page to draw a digit on",
     "runs": "list the runs and what they reached, or compare some of them",
 }
-# They need neither Trainer nor Lightning, and are in these modules; `runs` needs no torch either.
+# The commands that need no Trainer, and the module of each; `runs` needs no torch either.
 PLAIN = {"ensemble": "plain", "export": "plain", "demo": "plain", "runs": "runs"}
 HELP = f"""usage: mnist COMMAND [--config FILE.yaml] [--ckpt_path best|last|RUN|FILE] [OPTION ...]
 
@@ -116,7 +116,7 @@ def _end_at_once(number: int, frame: Any) -> None:
 
 
 def command() -> None:
-    """What is installed as `mnist`: `main` in a process of its own, which is set up for it and ends with it."""
+    """Entry point of the installed `mnist`: sets up the process, runs `main`, and exits."""
     if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does

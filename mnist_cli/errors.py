@@ -9,4 +9,4 @@ class UserError(Exception):
 
 
 class DivergedError(UserError):
-    """The network has diverged: its loss is no number any more."""
+    """The network has diverged: its loss is NaN or infinite."""

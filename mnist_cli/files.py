@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written without a name, flushed to the disk, then put in their place."""
+"""Files that are complete or absent: written to an unnamed temporary file, flushed to the disk, then renamed."""
 
 import errno
 import json

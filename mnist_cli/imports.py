@@ -16,7 +16,7 @@ from typing import Any
 from mnist_cli.errors import UserError
 
 NETWORKS = ("mnist_cli", "torch.nn", "torchvision.models", "torchvision.ops", "torchvision.transforms", "kornia")
-# Where the other classes are that an option takes: optimizers, schedulers, callbacks, loggers and what a trainer is of.
+# Where other classes are that options take: optimizers, schedulers, callbacks, loggers, what a Trainer is built from.
 LIBRARIES = (
     *NETWORKS,
     "torch.optim",
@@ -67,7 +67,7 @@ def foreign(paths: Iterable[str]) -> list[str]:
 
 
 def check_named(settings: Any, source: str, allowed: Iterable[str] = ()) -> None:
-    """See that settings of unknown origin name classes of the libraries only, before anything is imported.
+    """Check that settings of unknown origin name classes of the libraries only, before anything is imported.
 
     Args:
         settings: Those of a checkpoint, or of a run from elsewhere.
@@ -79,9 +79,8 @@ def check_named(settings: Any, source: str, allowed: Iterable[str] = ()) -> None
     """
     if others := [path for path in foreign(named_classes(settings)) if not belongs_to(path, allowed)]:
         raise UserError(
-            f"{source}: it names {', '.join(others[:3])}, none of the networks, layers, optimizers, callbacks and "
-            "loggers of mnist_cli, torch, torchvision, kornia and lightning, and importing that runs its code; if you "
-            "know where the file comes from, add --trust."
+            f"{source}: it names {', '.join(others[:3])}, which is not a class of mnist_cli, torch, torchvision, "
+            "kornia or lightning; importing it would run its code; if you trust the file, add --trust."
         )
 
 

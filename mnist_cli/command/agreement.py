@@ -17,7 +17,7 @@ from mnist_cli.runs.short_names import changes
 
 
 def check_against_run(config: Namespace, command: str, chosen: ChosenCheckpoint) -> None:
-    """See that the settings agree with those of the chosen checkpoint.
+    """Check that the settings agree with those of the chosen checkpoint.
 
     Raises:
         UserError: If validation would read images that the run was trained on, a setting is in the checkpoint and would
@@ -30,7 +30,7 @@ def check_against_run(config: Namespace, command: str, chosen: ChosenCheckpoint)
         if None not in (model.get(name), config.model[name]) and model[name] != config.model[name]:
             raise UserError(
                 f"--model.{name} {config.model[name]}: the checkpoint has its own, {model[name]}; leave it out, or "
-                "train anew without --ckpt_path."
+                "train from the start without --ckpt_path."
             )
     if command != "fit":
         return
@@ -40,7 +40,7 @@ def check_against_run(config: Namespace, command: str, chosen: ChosenCheckpoint)
             for setting, value in changes({name: config.model.as_dict()[name]}, {name: model.get(name)}).items():
                 raise UserError(
                     f"--model.{setting} {value}: a run with a schedule goes on with the optimizer and the schedule of "
-                    "its checkpoint; leave it out, or train anew without --ckpt_path."
+                    "its checkpoint; leave it out, or train from the start without --ckpt_path."
                 )
     if data.get("dataset") not in (None, config.data.dataset):
         _say(f"The run goes on with {config.data.dataset}; until now it was trained on {data['dataset']}.")

@@ -1,4 +1,4 @@
-"""What in parsed settings cannot work, found before anything is made of them."""
+"""Checks of the parsed settings, before any object is built from them."""
 
 import difflib
 import math
@@ -29,7 +29,7 @@ _NEEDED["predict"] = "limit_predict_batches"
 
 
 def check_settings(config: Namespace, command: str) -> None:
-    """Find now what Lightning would find late, say obscurely, or take in silence.
+    """Report what Lightning would report late, unclearly or not at all.
 
     Raises:
         UserError: If a number is out of its range, there is no such accelerator or metric, or a name cannot be one.
@@ -85,7 +85,7 @@ def _check_processes(config: Namespace) -> None:
 
 
 def _check_memory(model: Namespace, *, training: bool) -> None:
-    """That the weights fit; only for networks of this program, because it makes one, though without memory."""
+    """Check that the weights fit; only for networks of this program, because it makes one, though without memory."""
     net = model.net
     made, name = load(net.class_path), net.class_path.rpartition(".")[2]
     if not made.__module__.startswith("mnist_cli."):
@@ -113,7 +113,7 @@ def _check_memory(model: Namespace, *, training: bool) -> None:
 
 
 def _check_monitors(config: Namespace) -> None:
-    """That what is monitored is there, and newly measured, when it is looked at."""
+    """Check that what is monitored exists, and is newly measured, when it is looked at."""
     given = config.trainer.callbacks or []
     given = given if isinstance(given, list) else [given]
     if any(one.class_path.endswith(".LearningRateFinder") for one in given):
@@ -142,7 +142,7 @@ def _check_monitors(config: Namespace) -> None:
 
 
 def _check_loggers(trainer: Namespace) -> None:
-    """That TensorBoard's events go into the run directory, and no logger makes what looks like another run."""
+    """Check that TensorBoard's events go into the run directory, and no logger makes what looks like another run."""
     loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
     root = Path(trainer.default_root_dir or ".").absolute()
     for logger in (one for one in loggers if isinstance(one, Namespace)):
@@ -164,7 +164,7 @@ def _check_loggers(trainer: Namespace) -> None:
 
 
 def _check_devices(trainer: Namespace) -> None:
-    """That the accelerator is there, and the strategy and the number of devices can be meant."""
+    """Check that the accelerator is there, and that the strategy and the number of devices are valid."""
     accelerator, strategy, devices = trainer.accelerator, trainer.strategy, trainer.devices
     found = {name: AcceleratorRegistry[name]["accelerator"].is_available() for name in _ACCELERATORS}
     found |= {"auto": True, "gpu": found["cuda"] or found["mps"]}

@@ -67,7 +67,7 @@ class DigitCLI(LightningCLI):
         if self.command == "predict":
             arguments = collect_pictures(arguments)
         self.run_directory: Run | None = None
-        self.settings = ""  # all of them, as YAML
+        self.settings_yaml = ""  # all of them
         self.options = sort_options(arguments)
         self.chosen = choose_checkpoint(self.command, self.options, announce=is_main_process())
         try:
@@ -118,7 +118,7 @@ class DigitCLI(LightningCLI):
             follow_data(config)
             config.threads = choose_threads(config)
             torch.set_num_threads(config.threads)
-        self.settings = parser.dump(config, skip_none=False)
+        self.settings_yaml = parser.dump(config, skip_none=False)
         self.config = copy.deepcopy(self.config)  # what follows stays out of config.yaml
         config = self.config[self.command]
         keep_used(config, self.command)
@@ -131,7 +131,7 @@ class DigitCLI(LightningCLI):
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = parser.get_defaults().trainer.logger
             root, recipe = Path(config.trainer.default_root_dir or "."), recipe_of(self.options, self.chosen)
-            self.run_directory = begin_run(root, self.settings, name=config.name, recipe=recipe)
+            self.run_directory = begin_run(root, self.settings_yaml, name=config.name, recipe=recipe)
             set_places(config, self.run_directory)
             place_loggers(config.trainer.logger, self.run_directory)
 
@@ -144,7 +144,7 @@ class DigitCLI(LightningCLI):
     def _dump_config(self) -> None:
         """The settings of model and data, for their hyperparameters; they were written as YAML before."""
         if not hasattr(self, "config_dump"):
-            self.config_dump = load_settings(self.settings, "the settings")
+            self.config_dump = load_settings(self.settings_yaml, "the settings")
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self.config_init[self.command]
@@ -181,7 +181,7 @@ class DigitCLI(LightningCLI):
         if self.command == "fit":
             ours += [EpochState(), History(self.run_directory.metrics if self.run_directory else None)]
             defaults = self._parser("fit").get_defaults(skip_validation=True).as_dict()
-            ours.append(Hyperparameters(compared_settings(load_settings(self.settings, "the settings"), defaults)))
+            ours.append(Hyperparameters(compared_settings(load_settings(self.settings_yaml, "the settings"), defaults)))
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             trainer.enable_progress_bar = sys.stdout.isatty()  # else Lightning would draw parts of a bar into a file
             ours.append(DigitProgressBar() if trainer.enable_progress_bar else EpochLines())

@@ -26,7 +26,7 @@ def follow_data(config: Namespace) -> None:
 
 
 def check_split(config: Namespace, trained_on: Mapping[str, Any]) -> None:
-    """See that no image is validated on that the chosen checkpoint was trained on.
+    """Check that no image is validated on that the chosen checkpoint was trained on.
 
     Args:
         config: Settings of a fit that goes on, or of a validation.

@@ -62,7 +62,7 @@ def imports_allowed(paths: Iterable[str]) -> Iterator[None]:
 
 
 def check_callables(config: Any, paths: Iterable[str]) -> None:
-    """See that settings call classes only, before they are called.
+    """Check that settings call classes only, before they are called.
 
     jsonargparse takes every function whose annotation fits, such as those of torch that run the code they are given.
 

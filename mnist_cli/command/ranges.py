@@ -39,16 +39,16 @@ _LEAST = {
     "early_stopping.patience": 0,
     "early_stopping.min_delta": 0,
 }
-# More threads than any machine is faster with, which would all be started, and images for which no memory is there.
+# More threads make no machine faster, and more images a class do not fit into memory.
 _MOST = {"threads": 1024, "figures.per_class": 100}
 # Whole numbers are batches, and others a share of them.
 _SHARES = tuple(f"trainer.limit_{stage}_batches" for stage in ("train", "val", "test", "predict"))
 _SHARES += ("trainer.overfit_batches", "trainer.val_check_interval")
-_NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # for which -1 means so
+_NO_LIMIT = ("trainer.max_epochs", "trainer.max_steps", "trainer.num_sanity_val_steps")  # -1 means none
 
 
 def check_values(config: Namespace) -> None:
-    """See that every value is in its range.
+    """Check that every value is in its range.
 
     Raises:
         UserError: If one is not.
@@ -65,7 +65,7 @@ def _check_numbers(config: Namespace) -> None:
         large = abs(value) > (_LARGEST if isinstance(value, int) else _LARGEST_FLOAT) and abs(value) != math.inf
         endless = abs(value) == math.inf and name.startswith(("trainer.", "model.", "data."))
         if value != value or large or endless:
-            problem = "this is not a number" if value != value else "there is no such large number here"
+            problem = "this is not a number" if value != value else "the number is too large"
             raise UserError(f"--{name} {value}: {problem}; give another one.")
         if name in _SHARES and isinstance(value, float) and value > 1:
             raise UserError(f"--{name} {value}: give a whole number of batches, or a share of them of at most 1.")
@@ -79,7 +79,7 @@ def _check_numbers(config: Namespace) -> None:
 
 
 def _check_nulls(name: str, value: Any) -> None:
-    """That no argument of a class is null unless the class says that it may be: jsonargparse takes it for any."""
+    """Check that no argument of a class is null unless the class allows it: jsonargparse accepts null for any."""
     if isinstance(value, (list, tuple)):
         for part in value:
             _check_nulls(name, part)
@@ -97,7 +97,7 @@ def _check_nulls(name: str, value: Any) -> None:
 
 
 def check_length(trainer: Namespace) -> None:
-    """That the numbers of epochs and steps agree."""
+    """Check that the numbers of epochs and steps agree."""
     for unit in ("epochs", "steps"):
         least, most = trainer[f"min_{unit}"], trainer[f"max_{unit}"]
         if least is not None and most not in (None, -1) and least > most:

@@ -18,12 +18,12 @@ from mnist_cli.training.stop_signals import Stopped
 _COMPARED = ("net", "optimizer", "optimizer.lr", "batch_size", "max_epochs")
 
 
-def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None) -> Run:
+def begin_run(root: Path, settings_yaml: str, *, name: str | None, recipe: str | None) -> Run:
     """Reserve a run directory, and record in it what runs from now on, in this process.
 
     Args:
         root: Folder that holds, or is to hold, `lightning_logs`.
-        settings: All settings, as YAML.
+        settings_yaml: All settings.
         name: What the user calls the run.
         recipe: Where the settings come from.
 
@@ -37,8 +37,8 @@ def begin_run(root: Path, settings: str, *, name: str | None, recipe: str | None
         )
     run = reserve_run(root)
     try:
-        write_whole(run.config, settings)
-        begin_record(run.record_file, name=name, recipe=recipe, settings=load_settings(settings, "the settings"))
+        write_whole(run.config, settings_yaml)
+        begin_record(run.record_file, name=name, recipe=recipe, settings=load_settings(settings_yaml, "the settings"))
     except BaseException:  # a full disk, or a signal
         run.discard_if_empty()
         raise
@@ -59,7 +59,7 @@ def leave_run(run: Run, error: BaseException) -> None:
     """
     stopped = isinstance(error, (KeyboardInterrupt, SystemExit, Stopped))
     end_record(run.record_file, "stopped" if stopped else "failed", None if stopped else f"{error}")
-    chosen = _loadable(run)
+    chosen = _newest_that_loads(run)
     if chosen is None:
         run.discard_if_empty()
         if stopped and not run.path.exists():
@@ -75,7 +75,7 @@ def leave_run(run: Run, error: BaseException) -> None:
         print(f"This run can go on with `mnist fit --ckpt_path {shown(chosen.path)}`.", file=sys.stderr)
 
 
-def _loadable(run: Run) -> ChosenCheckpoint | None:
+def _newest_that_loads(run: Run) -> ChosenCheckpoint | None:
     for file in (run.checkpoint("last"), run.checkpoint("best")):
         with suppress(UserError):
             return open_checkpoint(file)

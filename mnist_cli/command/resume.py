@@ -107,7 +107,7 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
         else:
             found = find_checkpoint(wanted, options.root, resume=command == "fit")
         if command == "fit" and not Path(wanted).is_file():
-            found = _loadable(found)
+            found = _or_best(found)
         os.environ[_VARIABLE] = str(found.absolute())
     path = Path(os.environ[_VARIABLE])
     chosen = open_checkpoint(path, trusted=options.trust or is_own(path, options.root))
@@ -116,7 +116,7 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
     return chosen
 
 
-def _loadable(last: Path) -> Path:
+def _or_best(last: Path) -> Path:
     """The last checkpoint of a run; if it cannot be read, its best, after a line that says so."""
     best = last.with_name("best.ckpt")
     try:
@@ -134,13 +134,14 @@ def arguments_for(command: str, options: Options, chosen: ChosenCheckpoint | Non
     """The arguments for the parser: the run's settings, the user's files, then the flags, so that flags win.
 
     Raises:
-        UserError: If a checkpoint from elsewhere names classes that would be imported, and neither the user does.
+        UserError: If a checkpoint from elsewhere names classes that would be imported, and the user has not named them.
     """
     layers = [_known(chosen.settings(command))] if chosen else []
     if chosen and not chosen.trusted:
         named = classes_in_arguments(options.flags).union(*map(named_classes, options.files))
         check_named(layers[0], f"--ckpt_path {shown(chosen.path)}", packages_of(named))
     arguments = [text for layer in (*layers, *options.files) for text in ("--config", yaml.safe_dump(layer))]
+    # Lightning loads the weights from there, as plain data; DigitModule.on_load_checkpoint compares their shapes.
     path = ["--ckpt_path", str(chosen.path)] if chosen else []
     return [*arguments, *map(_full_path, options.flags), *path]
 

@@ -135,7 +135,7 @@ def _search(plan: Plan, storage: Any, jobs: Jobs) -> int:
 
 
 def _check_same(study: SharedStudy, plan: Plan, settings: dict[str, Any]) -> None:
-    """See that a study of this name, if there is one, searches the same.
+    """Check that a study of this name, if there is one, searches the same.
 
     Raises:
         UserError: If it does not.

@@ -12,7 +12,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.runs.settings import Settings, load_settings
 
 METRICS = {"val/acc": "max", "val/loss": "min"}  # what a search may choose by, and which way is better
-# Options that change what the metric is measured on, or by which luck: their trials could not be compared.
+# Options that change what the metric is measured on, or the random numbers: their trials could not be compared.
 _NOT_COMPARABLE = {
     "data.dataset": "another data set has other validation images",
     "data.val_size": "another split has other validation images",
@@ -217,7 +217,7 @@ def _read_dimension(path: str, name: str, given: Any) -> Dimension:
     if name in _NOT_COMPARABLE:
         raise UserError(f"{where} cannot be searched: {_NOT_COMPARABLE[name]}.")
     if name in _NO_SETTINGS:
-        raise UserError(f"{where} cannot be searched: it is no setting of the training; leave it out.")
+        raise UserError(f"{where} cannot be searched: it does not affect the training; leave it out.")
     if not isinstance(given, dict) or ("values" in given) == ("low" in given or "high" in given):
         raise UserError(f"{where}: give {{values: [64, 128]}} or {{low: 0.001, high: 0.1, log: true}}, got '{given}'.")
     if "values" in given:

@@ -33,7 +33,7 @@ def open_storage(url: str | None, folder: Path) -> Any:
                 f"{folder} cannot be used for the search ({error.strerror}); choose another folder."
             ) from error
         except ValueError as error:
-            raise UserError(f"{folder / 'journal.log'} is damaged ({error}); move it away to begin anew.") from error
+            raise UserError(f"{folder / 'journal.log'} is damaged ({error}); move it away to start again.") from error
     from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
     kind = url.partition(":")[0]

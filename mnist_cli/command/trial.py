@@ -27,7 +27,7 @@ Report = Callable[[int, float], bool]  # epoch, counted from 0, and metric -> wh
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial came to.
+    """The result of a trial.
 
     Attributes:
         run: Its run directory.
@@ -61,7 +61,7 @@ class Reporter(Callback):
 
 
 class TrialCLI(DigitCLI):
-    """`mnist fit` with a reporter, and without its words.
+    """`mnist fit` with a reporter, and without its output.
 
     Args:
         arguments: Options of fit.
@@ -117,7 +117,7 @@ def score_of(rows: list[Row], metric: str, monitor: str | None, mode: str) -> fl
 
 
 def finished(run: Run, metric: str) -> Outcome | None:
-    """What a run came to whose process ended before it could say so; None if epochs are missing."""
+    """The result of a run whose process ended before it could report it; None if epochs are missing."""
     settings, last = run.settings(), run.checkpoint("last")
     chosen = open_checkpoint(last) if last.is_file() else None
     if chosen is None or chosen.epochs_done < settings["trainer"]["max_epochs"]:
@@ -171,7 +171,7 @@ class SettingsCLI(DigitCLI):
         if config.trainer.limit_val_batches == 0:
             raise UserError("--trainer.limit_val_batches 0: a search chooses by the validation; leave it out.")
         follow_data(config)
-        self.settings = self.complete = parser.dump(config, skip_none=False)
+        self.settings_yaml = self.complete = parser.dump(config, skip_none=False)
         for name in PARTS:
             config[name] = None
         config.trainer.logger, config.trainer.enable_checkpointing = False, False

@@ -61,7 +61,7 @@ class Jobs:
         self._command = [sys.executable, "-m", "mnist_cli", "search", *arguments]
         self._environment = {**os.environ, _JOB: "1", "OMP_NUM_THREADS": str(threads)}
 
-    def is_left(self) -> bool:
+    def is_orphaned(self) -> bool:
         """Whether the process that started this one is gone."""
         return self.is_one and os.getppid() != self._parent
 
@@ -104,7 +104,7 @@ class Worker:
             distributions: What is to be drawn; nothing for the repeats, which differ in their seed.
         """
         waits, title = False, "trial" if distributions else "seed"
-        while not self._jobs.is_left():
+        while not self._jobs.is_orphaned():
             study.study.sampler = self._plan.file.make_sampler(self._draw(study))
             claimed = study.claim(distributions)
             if claimed:
@@ -167,7 +167,7 @@ class Worker:
         self._say(study, f"{number}  {words}", outcome, problem)
         entries = study.entries()
         if len(entries) >= min(3, study.limit) and all(one.state == "fail" for one in entries):
-            raise UserError(f"none of the {len(entries)} first trials could be trained; the last one: {problem}")
+            raise UserError(f"the first {len(entries)} trials all failed; the last one with: {problem}")
 
     def _go(
         self,

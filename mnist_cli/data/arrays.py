@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import UserError
 
 ARRAY_FILES = ("train.image.npy", "train.label.npy", "test.image.npy", "test.label.npy")
@@ -48,9 +48,9 @@ def read_images(path: Path) -> Tensor:
         UserError: If the file is missing or holds something else.
     """
     array = _load_npy(path)
-    if array.shape == (28, 28):
+    if array.shape == (SIDE, SIDE):
         array = array[None]
-    whole = array.dtype.kind in "iu" and 0 < array.size <= 784 * _MOST_IMAGES
+    whole = array.dtype.kind in "iu" and 0 < array.size <= SIDE**2 * _MOST_IMAGES
     if whole and array.min() >= 0 and array.max() <= 1:
         array = array.astype(bool)  # no brightness of 1 in 255, but ink or none
     return _to_images(array, str(path))
@@ -96,7 +96,7 @@ def _read_member(archive: ZipFile, name: str, path: Path) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     too_much = size > _UNSUSPICIOUS and size > _MOST_PACKED * member.compress_size
     if size > member.file_size or member.compress_size > path.stat().st_size or too_much:
-        raise UserError(f"{path}: {name} claims to hold {size:,} bytes, which are not in the file; write it anew.")
+        raise UserError(f"{path}: {name} claims to hold {size:,} bytes, which are not in the file; write it again.")
     with archive.open(member) as file:
         array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
     return array
@@ -104,7 +104,7 @@ def _read_member(archive: ZipFile, name: str, path: Path) -> np.ndarray:
 
 def _load_npy(path: Path) -> np.ndarray:
     if path.exists() and not path.is_file():  # reading from a device or a pipe has no end
-        raise UserError(f"{path} is no file; give a .npy file written with numpy.save.")
+        raise UserError(f"{path} is not a file; give a .npy file written with numpy.save.")
     try:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r")
     except FileNotFoundError as error:
@@ -134,7 +134,7 @@ def _to_digits(
 
 
 def _to_images(array: np.ndarray, source: str) -> Tensor:
-    if array.shape[1:] not in {(28, 28), (784,), (1, 28, 28), (28, 28, 1)}:
+    if array.shape[1:] not in {(SIDE, SIDE), (SIDE**2,), (1, SIDE, SIDE), (SIDE, SIDE, 1)}:
         raise UserError(
             f"{source}: shape {array.shape} is not (N, 28, 28), (N, 784), (N, 1, 28, 28) or (N, 28, 28, 1); "
             "reshape the array."
@@ -147,7 +147,7 @@ def _to_images(array: np.ndarray, source: str) -> Tensor:
         )
     if array.dtype != np.uint8:
         array = _to_bytes(array, source)
-    return torch.from_numpy(np.array(array)).reshape(-1, 28, 28)
+    return torch.from_numpy(np.array(array)).reshape(-1, SIDE, SIDE)
 
 
 def _to_bytes(array: np.ndarray, source: str) -> np.ndarray:

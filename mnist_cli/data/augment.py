@@ -12,7 +12,7 @@ from mnist_cli.errors import UserError
 
 
 class RandomDistortion(nn.Module):
-    """Thickens or thins strokes, then turns, scales, slants, moves and bends, all drawn anew for each image.
+    """Thickens or thins strokes, then turns, scales, slants, moves and bends, all drawn for each image.
 
     Everything but the strokes is one resampling, so that the digit is blurred once. It takes as long as kornia's
     RandomAffine alone, and kornia's RandomElasticTransform takes four times as long (benchmarks/README.md).
@@ -107,7 +107,7 @@ def _widen(images: Tensor) -> Tensor:
 
 
 def try_augment(augment: nn.Sequential) -> None:
-    """See that an augmentation returns images as it gets them: found before the first step, not at it.
+    """Check that an augmentation returns images as it gets them: found before the first step, not at it.
 
     Raises:
         UserError: If it fails, or returns another shape.

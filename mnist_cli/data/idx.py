@@ -46,7 +46,7 @@ def read_idx(path: Path) -> np.ndarray:
         uint8 or int32, of the shape that the header says.
 
     Raises:
-        UserError: If it is no IDX file, or only a part of one.
+        UserError: If it is not an IDX file, or only a part of one.
 
     Source:
         The MNIST home page (LeCun, Cortes, Burges), "File formats for the MNIST database".
@@ -55,7 +55,7 @@ def read_idx(path: Path) -> np.ndarray:
     kind = _TYPES.get(content[2]) if len(content) > 4 and content[:2] == b"\0\0" else None
     start = 4 + 4 * content[3] if kind else 0
     if kind is None or len(content) <= start or not 1 <= content[3] <= 3:
-        raise UserError(f"{path} is no IDX file; delete it, and put the published one there.")
+        raise UserError(f"{path} is not an IDX file; delete it, and put the published one there.")
     shape = tuple(np.frombuffer(content, ">u4", count=content[3], offset=4).tolist())
     wanted = start + kind.itemsize * math.prod(shape)
     if len(content) != wanted:

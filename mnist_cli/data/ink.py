@@ -5,13 +5,13 @@ import math
 import cv2
 import numpy as np
 
+from mnist_cli.digits import DIGIT_SIDE
 from mnist_cli.errors import UserError
 
 _LEAST_CONTRAST = 0.06  # of the whole range of brightness; less is paper without a digit
 _NARROW = 0.35  # of the longer side of a picture; what is wider is not a stroke
 _SPECK = 0.03  # share of the digit's ink below which a piece is a speck
-_DIGIT_SIDE = 20  # pixels of a digit in MNIST, in which the width of a pen is measured
-_THIN, _PEN = 1.5, 2.5  # pixels at that size: thinner strokes are thickened to a pen's
+_THIN, _PEN = 1.5, 2.5  # pixels of a digit as large as MNIST's: thinner strokes are thickened to a pen's
 
 
 class PictureError(UserError):
@@ -174,8 +174,8 @@ def _thicken(ink: np.ndarray) -> np.ndarray:
     rows, columns = (np.flatnonzero((ink > 0.3).any(axis)) for axis in (1, 0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     longest = max(bottom - top, right - left)
-    zoom = max(1.0, 4 * _DIGIT_SIDE / longest)
-    unit = zoom * longest / _DIGIT_SIDE  # pixels of the enlarged picture to one of MNIST's
+    zoom = max(1.0, 4 * DIGIT_SIDE / longest)
+    unit = zoom * longest / DIGIT_SIDE  # pixels of the enlarged picture to one of MNIST's
     crop = np.pad(ink[top:bottom, left:right], 2).astype(np.float32)
     large = np.pad(cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), int(2 * unit))
     stroke = (large > 0.5).astype(np.uint8)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mnist_cli.data.arrays import ARRAY_FILES, read_arrays
 from mnist_cli.data.idx import find_idx, read_content, read_idx
-from mnist_cli.digits import SIDE
+from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
 
@@ -186,7 +186,8 @@ def _read_like_mnist(dataset: str, data_dir: str, *, train: bool) -> tuple[Tenso
         images = images.transpose(1, 2)  # EMNIST is stored column by column (Cohen et al. 2017)
     if dataset == "QMNIST" and labels.ndim == 2:
         labels = labels[:, 0]  # the other columns say who wrote the digit
-    if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1 or not ((labels >= 0) & (labels < 10)).all():
+    fits = labels.ndim == 1 and images.shape == (len(labels), SIDE, SIDE)
+    if not fits or not ((labels >= 0) & (labels < NUM_CLASSES)).all():
         raise UserError(
             f"{files[0]} and {files[1]} do not hold {SIDE} x {SIDE} images with a label of 0..9 each; delete them, and "
             "put the published ones there."

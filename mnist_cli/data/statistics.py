@@ -7,8 +7,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from mnist_cli.data.sources import NUMPY_COPY, prepare_digits, read_digits
-
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # as everybody has them; QMNIST's training images are MNIST's
+from mnist_cli.digits import MNIST_MEAN, MNIST_STD
 
 
 def pixel_statistics(dataset: str, data_dir: str) -> tuple[float, float]:
@@ -33,13 +32,13 @@ def pixel_statistics(dataset: str, data_dir: str) -> tuple[float, float]:
 
 
 def say_if_dark_on_light(images: Tensor, source: str) -> None:
-    """Networks that were trained on ink of 255 misread dark ink on light paper, and nothing else would tell."""
+    """Warn of images that look like dark ink on light paper: networks that were trained on MNIST misread those."""
     some = images[:: max(1, len(images) // 1000)].float()
     border = torch.cat([some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1]], 1)
     if border.median() > 127 and some.mean() > 127:
         look = f"mean {some.mean():.0f} and border {border.median():.0f} of 255"
         rank_zero_only(print)(
             f"{source}: they look like dark ink on light paper ({look}), and here ink is 255; invert them, unless the "
-            "network was trained on such.",
+            "network was trained on such images.",
             file=sys.stderr,
         )

@@ -49,7 +49,7 @@ def _are_straight(images: Tensor) -> Tensor:
 
 
 def _are_rings(images: Tensor) -> Tensor:
-    """Which images are one ring, shape (B,): from its centre each of 32 rays meets ink once, and not at once."""
+    """Which images are one ring, shape (B,): 32 rays from its centre cross ink once each, none at the centre."""
     centres, _ = _measure(images)
     angles = torch.arange(32, device=images.device) * (math.pi / 16)
     steps = torch.arange(0, SIDE / 2, 0.5, device=images.device)

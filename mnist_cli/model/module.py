@@ -15,13 +15,12 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import NUM_CLASSES, SIDE
+from mnist_cli.digits import MNIST_MEAN, MNIST_STD, NUM_CLASSES, SIDE
 from mnist_cli.errors import DivergedError, UserError
-from mnist_cli.model.geometry import Geometry
+from mnist_cli.model.forward import compute_logits, make_images
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
-from mnist_cli.model.trained import answer
 from mnist_cli.model.trials import try_last_batch, try_network, try_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -75,7 +74,7 @@ class DigitModule(pl.LightningModule):
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
         if tta >= SIDE:
-            raise UserError(f"--model.tta {tta}: images are {SIDE} pixels wide, and that moves them away; give less.")
+            raise UserError(f"--model.tta {tta}: that moves an image of {SIDE} pixels out of itself; give less.")
         try_network(net)
         self.net = net
         if compile:
@@ -86,8 +85,8 @@ class DigitModule(pl.LightningModule):
         self.lr_scheduler_interval = lr_scheduler_interval
         self.label_smoothing = label_smoothing
         self.tta = tta
-        self.register_buffer("mean", torch.tensor(0.1307 if mean is None else mean))
-        self.register_buffer("std", torch.tensor(0.3081 if std is None else std))
+        self.register_buffer("mean", torch.tensor(MNIST_MEAN if mean is None else mean))
+        self.register_buffer("std", torch.tensor(MNIST_STD if std is None else std))
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
         self.add_loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # set by Distillation
         self._optimizer_settings: list[dict[str, Any]] = []
@@ -96,7 +95,7 @@ class DigitModule(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10)."""
-        return answer(self.net, images, self.mean, self.std, tta=0 if self.training else self.tta)
+        return compute_logits(self.net, images, self.mean, self.std, tta=0 if self.training else self.tta)
 
     def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of a batch; smoothed labels count in training only, so that all runs can be compared."""
@@ -179,10 +178,7 @@ class DigitModule(pl.LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Probabilities, shape (B, 10), of images, shape (B, 1, 28, 28), or of a list of inks, each (H, W)."""
         images = batch[0]
-        if isinstance(images, list):
-            geometry = Geometry()
-            images = torch.cat([geometry(ink) for ink in images])
-        logits: Tensor = self(images)
+        logits: Tensor = self(make_images(images) if isinstance(images, list) else images)
         return logits.float().softmax(1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -85,10 +85,10 @@ class CNN(Network):
             each list.
         kernel_size: Width and height of the first convolution, in pixels; the others have `inner_kernel_size`.
         inner_kernel_size: Width and height of the other convolutions, in pixels.
-        padding: same keeps the width of the picture at each convolution; valid takes no pixels from beyond the border.
+        padding: same keeps the width of the image at each convolution; valid takes no pixels from beyond the border.
         crop: Pixels left out at each border: MNIST's digits lie in the middle 20 x 20 of the 28 x 28.
         separable: Split each convolution but the first into one for each map and a mix of the maps, for fewer weights.
-        readout: dense hands all pixels of the last maps on; weighted sums each map by weights of its own.
+        readout: dense flattens all feature maps; weighted learns one weighted sum of the pixels of each map.
         hidden_size: Width of the dense layer before the logits; 0 leaves it out.
         activation: What follows each layer.
         dropout: Share of the values before the logits that is dropped in training, in [0, 1).

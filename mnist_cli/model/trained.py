@@ -1,42 +1,15 @@
 """A trained network alone, without Lightning: made from the plain settings and weights that a checkpoint holds."""
 
-import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_cli.errors import UserError
 from mnist_cli.imports import NETWORKS, belongs_to, import_from_here, named_classes
-
-
-def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """From pixels in [0, 1] to what networks are trained on: mean 0 and standard deviation 1; same shape."""
-    return (images.to(mean.dtype) - mean).div_(std)
-
-
-def answer(net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int = 0) -> Tensor:
-    """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10).
-
-    Args:
-        net: Network from scaled images to logits.
-        images: Float pixels, 1 is ink.
-        mean: Mean of the pixels that the network was trained on.
-        std: Their standard deviation.
-        tta: If not 0, the probabilities are averaged over the image and its four neighbours: moved by this many pixels
-            up, down, to the left and to the right. The logits are then the logarithm of that mean.
-    """
-    if not tta:
-        logits: Tensor = net(scale(images, mean, std))
-        return logits
-    side, padded = images.shape[-1], F.pad(images, [tta] * 4)
-    corners = [(tta, tta), (0, tta), (2 * tta, tta), (tta, 0), (tta, 2 * tta)]
-    views = torch.cat([padded[..., top : top + side, left : left + side] for top, left in corners])
-    logits = net(scale(views, mean, std)).float().log_softmax(1)
-    return logits.view(len(corners), -1, logits.shape[1]).logsumexp(0) - math.log(len(corners))
+from mnist_cli.model.forward import compute_logits
 
 
 class TrainedNetwork(nn.Module):
@@ -44,7 +17,7 @@ class TrainedNetwork(nn.Module):
 
     Args:
         net: Network from images (B, 1, 28, 28) to logits (B, 10).
-        tta: Pixels of the shifts that `answer` averages over; 0 for none.
+        tta: Pixels of the shifts that `compute_logits` averages over; 0 for none.
     """
 
     mean: Tensor
@@ -59,7 +32,7 @@ class TrainedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """From images in [0, 1], float, shape (B, 1, 28, 28), to logits, float32, shape (B, 10)."""
-        return answer(self.net, images, self.mean, self.std, tta=self.tta)
+        return compute_logits(self.net, images, self.mean, self.std, tta=self.tta)
 
 
 def restore_network(
@@ -124,7 +97,7 @@ def _find_class(path: str, name: str, *, trust: bool) -> type[nn.Module]:
     if not (trust or belongs_to(path, NETWORKS)):
         raise UserError(
             f"{name}: the checkpoint names {path}, a class from outside {', '.join(NETWORKS)}, "
-            "which is not imported unasked because that runs its code; if you know where the file comes from, "
+            "which is not imported without --trust because that runs its code; if you know where the file comes from, "
             "add --trust, or from Python hand the network over: load_reader(..., net=MyNet())."
         )
     try:

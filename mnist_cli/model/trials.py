@@ -65,7 +65,7 @@ def try_last_batch(net: nn.Module, loader: Any, num_batches: int) -> None:
 def try_schedule(
     make: Callable[..., Any], arguments: dict[str, Any], make_optimizer: Callable[..., Any], num_steps: float
 ) -> None:
-    """Let a schedule of its own take two steps, at which torch finds what it did not look for before.
+    """Take two steps of a copy of the schedule: torch checks some of its arguments only then.
 
     Args:
         make: Makes the scheduler from an optimizer.

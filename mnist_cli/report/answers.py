@@ -108,6 +108,6 @@ def gather(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     if dist.is_available() and dist.is_initialized():
         parts = [[] for _ in range(dist.get_world_size())]
         dist.all_gather_object(parts, batches)
-    values, indices = (torch.cat([batch[i] for part in parts for batch in part]) for i in (0, 1))
-    order = torch.cat([torch.arange(rank, len(indices), len(parts)) for rank in range(len(parts))]).argsort()
-    return values[order], indices[order]
+    values, labels = (torch.cat([batch[i] for part in parts for batch in part]) for i in (0, 1))
+    order = torch.cat([torch.arange(rank, len(labels), len(parts)) for rank in range(len(parts))]).argsort()
+    return values[order], labels[order]

@@ -48,7 +48,7 @@ class EvaluationReport:
         dataset: Name or path of the data set.
         loss: Mean loss.
         images: Number of images.
-        errors: Number of images read wrongly.
+        errors: Number of images read incorrectly.
         accuracy: Share of images read correctly, in [0, 1].
         accuracy_interval_95: Wilson's interval of that share.
         expected_calibration_error: With 15 bins, in [0, 1].

@@ -19,6 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from mnist_cli.digits import SIDE
+
 GALLERY_COLUMNS = 8
 GALLERY_LIMIT = 40
 
@@ -53,7 +55,7 @@ def samples_figure(
     figure.suptitle(title)
     panels = figure.subplots(1, len(blocks), squeeze=False)[0]
     for panel, (heading, block) in zip(panels, blocks.items(), strict=True):
-        grid = np.zeros((num_classes, per_class, 28, 28))
+        grid = np.zeros((num_classes, per_class, SIDE, SIDE))
         for label, row in enumerate(grid):
             chosen = np.flatnonzero(labels == label)[:per_class]
             row[: len(chosen)] = _cards(block[chosen])
@@ -94,7 +96,7 @@ def curves_figure(history: Sequence[Mapping[str, float]], *, best_epoch: int | N
 
 
 def confusion_figure(counts: np.ndarray, *, class_names: Sequence[str] | None = None) -> Figure:
-    """Draw a confusion matrix in which the mistakes stand out, not the many images that are read rightly.
+    """Draw a confusion matrix in which the mistakes stand out, not the many images that are read correctly.
 
     *counts* are numbers of images, int, shape (C, C); a row is a true class, a column a predicted one. The colour of a
     mistake is its share of its row, on a scale that ends at the largest such share.
@@ -155,16 +157,16 @@ def gallery_figure(
         captions.append(_wrapped(caption, _CAPTION))
 
     below_px = 4 + 4 * max((caption.count("\n") + 1 for caption in captions), default=2)
-    height_in = num_rows * (28 + below_px) / 32 * 10 / GALLERY_COLUMNS + 0.7
+    height_in = num_rows * (SIDE + below_px) / (SIDE + 4) * 10 / GALLERY_COLUMNS + 0.7
     figure = Figure((10, height_in), dpi=DPI, layout="constrained")
     figure.suptitle(title if shown == len(images) else f"{title} (the first {shown} of {len(images):,})")
     panel = figure.subplots()
-    grid = np.zeros((num_rows * GALLERY_COLUMNS, 28, 28))
+    grid = np.zeros((num_rows * GALLERY_COLUMNS, SIDE, SIDE))
     grid[:shown] = _cards(images[:shown])
-    _show_grid(panel, grid.reshape(num_rows, GALLERY_COLUMNS, 28, 28), below_px=below_px, right_px=4)
+    _show_grid(panel, grid.reshape(num_rows, GALLERY_COLUMNS, SIDE, SIDE), below_px=below_px, right_px=4)
     for position, caption in enumerate(captions):
         row, column = divmod(position, GALLERY_COLUMNS)
-        place = column * 32 + 13.5, row * (28 + below_px) + 28.5
+        place = column * (SIDE + 4) + SIDE / 2 - 0.5, row * (SIDE + below_px) + SIDE + 0.5
         panel.text(*place, caption, ha="center", va="top", fontsize=8, in_layout=False)  # inside the axes anyway
     if shown == 0:
         panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", va="center", fontsize=16, color="0.35")
@@ -212,7 +214,7 @@ def _show_grid(panel: Axes, grid: np.ndarray, *, below_px: int, right_px: int) -
     """Draw cards of shape (rows, columns, 28, 28) as one picture, with room below and to the right of each."""
     num_rows, num_columns = grid.shape[:2]
     padded = np.pad(grid, ((0, 0), (0, 0), (0, below_px), (0, right_px)))
-    picture = padded.transpose(0, 2, 1, 3).reshape(num_rows * (28 + below_px), num_columns * (28 + right_px))
+    picture = padded.transpose(0, 2, 1, 3).reshape(num_rows * (SIDE + below_px), num_columns * (SIDE + right_px))
     panel.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")  # smoothed, a PNG is 4 times as big
     panel.set(xticks=[], yticks=[])
     panel.tick_params(length=0)

@@ -17,7 +17,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_warn
 from rich.console import Console
 
-from mnist_cli.data.datamodule import data_of, to_floats
+from mnist_cli.data.batches import to_floats
+from mnist_cli.data.datamodule import data_of
 from mnist_cli.digits import NUM_CLASSES, class_names
 from mnist_cli.files import write_whole
 from mnist_cli.report.answers import answers_of

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its directory, its checkpoints, its history."""
+"""What a run leaves on disk: its directory, checkpoints, settings, record and history, and tables of runs."""

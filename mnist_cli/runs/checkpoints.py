@@ -77,7 +77,7 @@ class ChosenCheckpoint:
         return any(state.get("stopped_epoch") for state in states)
 
     def check_going_on(self, max_epochs: int, *, early_stopping: bool = True) -> None:
-        """See that a fit of so many epochs, with or without early stopping, has something left to do.
+        """Check that a fit of so many epochs, with or without early stopping, has something left to do.
 
         Raises:
             UserError: If it is an ensemble, or the run is complete.
@@ -207,6 +207,6 @@ def _odd_content(content: dict[str, Any]) -> str:
     for state in (content.get("callbacks") or {}).values():
         score = state.get("best_model_score") if isinstance(state, dict) else None
         if not isinstance(score, (int, float, Tensor, type(None))) or (isinstance(score, Tensor) and score.dim()):
-            return "a best_model_score is no number"
+            return "a best_model_score is not a number"
     planned = [state.get("total_steps") for state in content.get("lr_schedulers") or []]
-    return "" if all(isinstance(one, (int, type(None))) for one in planned) else "the planned steps are no number"
+    return "" if all(isinstance(one, (int, type(None))) for one in planned) else "the planned steps are not numbers"

@@ -1,4 +1,4 @@
-"""The run directory: its layout, and which run is chosen. Nothing else knows the names of its files.
+"""The run directory: its layout, and which run is chosen. The names of its files are here.
 
 lightning_logs/version_7/
     config.yaml             complete: `mnist fit --config` on it repeats the run
@@ -189,7 +189,7 @@ def nearest_run(wanted: str, root: Path) -> str | None:
 
 
 def check_name(name: str) -> None:
-    """See that a run can be called so, and be found by it.
+    """Check that a run can be called so, and be found by it.
 
     Raises:
         UserError: If the name means something else for `--ckpt_path`, or would look odd in a table.

@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "lightning", "mnist-cli")
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told apart from every other one, also from a later one with its number.
+    """A process, distinguished from a later one with the same number.
 
     Attributes:
         host: Name of the machine.
@@ -154,7 +154,7 @@ def _now() -> str:
 
 
 def _commit() -> str | None:
-    import subprocess  # 10 ms, which who only reads records can do without
+    import subprocess  # 10 ms, not needed to read records
 
     for folder in (Path.cwd(), Path(__file__).parent):
         with suppress(OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""Settings as YAML: read without running or multiplying anything, with the names of today."""
+"""Settings as YAML: read safely (no code, few aliases), with old names replaced by the present ones."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from mnist_cli.runs.short_names import Settings as Settings
 # Where the classes were before version 0.2: the names are in checkpoints and in the config.yaml of older runs.
 _OLD_PATH = re.compile(r"^mnist_cli\.(?:networks|callbacks|checkpoints|evaluation|loggers|module|datamodule)\.(\w+)$")
 _PLACE = re.compile(r"(?:dir|(?<!class_)path)$")  # data_dir, default_root_dir, dirpath, save_dir, ckpt_path
-# Arguments of the callback `checkpoint` that are gone, with the values that they had in every run without a wish.
+# Arguments of the callback `checkpoint` that are gone, with the values that they had by default.
 _OLD_ARGUMENTS = (("dirpath", None), ("filename", "best"))
 # The longest of our own have 200 values, 8 deep, in 4,000 characters.
 _MOST_VALUES, _DEEPEST, MOST_CHARACTERS = 20_000, 40, 1_000_000

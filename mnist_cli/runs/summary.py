@@ -24,7 +24,7 @@ class TestResult:
     Attributes:
         accuracy: Share in [0, 1].
         interval: The 95 % interval of that share; None if the number of images is not known.
-        errors: Images read wrongly.
+        errors: Images read incorrectly.
         images: All images.
     """
 
@@ -47,7 +47,7 @@ class RunSummary:
         rows: The history: "epoch" counts from 1.
         test: Its test, if there was one.
         problems: What is damaged, as sentences without a full stop.
-        notes: What has to be known to read the figures rightly.
+        notes: What has to be known to interpret the figures.
         written: When a file of the run was last written, in seconds since 1970.
     """
 

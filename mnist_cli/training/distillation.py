@@ -23,7 +23,7 @@ class Distillation(Callback):
     """Adds to the training loss how far the network's probabilities are from those of a trained one, the teacher.
 
     The teacher reads each batch as the network does, after augmentation; its weights do not get into the checkpoint. It
-    has to have been trained on the same split, or the validation would flatter.
+    has to have been trained on the same split, or the validation accuracy would be too high.
 
     Args:
         teacher: A run or a checkpoint, of one network or an ensemble: what `--ckpt_path` takes.
@@ -59,7 +59,8 @@ class Distillation(Callback):
             if theirs.get(name, default) != getattr(ours, name):
                 raise UserError(
                     f"teacher {self.teacher}: it was trained with data.{name} {theirs.get(name, default)}, this run "
-                    f"has {getattr(ours, name)}; give both the same data and split, or the validation would flatter."
+                    f"has {getattr(ours, name)}; give both the same data and split, or the validation accuracy would "
+                    "be too high."
                 )
 
     def loss(self, images: Tensor, logits: Tensor, loss: Tensor) -> Tensor:

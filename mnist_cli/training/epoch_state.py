@@ -1,4 +1,4 @@
-"""What Lightning leaves out of a checkpoint, and a resumed run needs to be the uninterrupted one."""
+"""State that Lightning's checkpoints lack, and a resumed run needs to equal an uninterrupted one."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class EpochState(Callback):
         self._resumed = {}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning does not step a ReduceLROnPlateau at the end of the epoch in which a run was gone on with."""
+        """Lightning does not step a ReduceLROnPlateau at the end of the epoch in which a run was resumed."""
         monitors = [one.monitor for one in trainer.lr_scheduler_configs if one.reduce_on_plateau]
         if all(name and (name in trainer.callback_metrics or name.startswith("train/")) for name in monitors):
             trainer.fit_loop._restarting = False

@@ -28,7 +28,8 @@ class RunCheckpoint(ModelCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,
             enable_version_counter=False,
-            save_on_train_epoch_end=True if monitor is None else None,  # None: then, if validation is once an epoch
+            # None: after the training epoch if there is one validation an epoch, else after each validation.
+            save_on_train_epoch_end=True if monitor is None else None,
         )
         self._resumed_from: Path | None = None
         self._copies: dict[Path, Path] = {}  # new place: where it comes from

@@ -94,7 +94,7 @@ class StopSignals(Callback):
 
     @staticmethod
     def _asks_at_steps(trainer: pl.Trainer) -> bool:
-        """Whether Lightning would stop where the processes, or a step of accumulated gradients, fall apart."""
+        """Whether Lightning might stop with processes at different steps, or in the middle of an accumulated step."""
         return trainer.world_size > 1 or trainer.accumulate_grad_batches > 1
 
     def _agree(self, trainer: pl.Trainer, *args: Any) -> None:

@@ -68,7 +68,7 @@ def _agreed(values: Sequence[Any]) -> Any:
 def _model_settings(chosen: Sequence[ChosenCheckpoint]) -> dict[str, Any]:
     settings = [one.network_settings()["model"] for one in chosen]
     for one, model in zip(chosen, settings, strict=True):
-        # A stranger's may name classes that are not imported unasked; in an ensemble of one's own they would be.
+        # A member from elsewhere may name classes that are not imported; as the user's own ensemble they would be.
         restore_network(model, one.content["state_dict"], trust=one.trusted)
     shifts = [model.get("tta", 0) for model in settings]
     if _agreed(shifts) is None:
@@ -93,8 +93,8 @@ def _data_settings(chosen: Sequence[ChosenCheckpoint]) -> dict[str, Any]:
     for one, dataset in zip(chosen, datasets, strict=True):
         if class_names(dataset) != class_names(datasets[0]):
             raise UserError(
-                f"{shown(one.path)} reads {dataset}, and {shown(chosen[0].path)} {datasets[0]}: their classes are "
-                "others; give members that read the same."
+                f"{shown(one.path)} reads {dataset}, and {shown(chosen[0].path)} {datasets[0]}: their classes "
+                "differ; give members that were trained on the same classes."
             )
     data = {"dataset": datasets[0], "data_dir": settings[0].get("data_dir", "data")}
     split = _agreed([(dataset, *_split(data)) for dataset, data in zip(datasets, settings, strict=True)])

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mnist_cli.data.datamodule import data_of
 from mnist_cli.data.pictures import GivenPictures
-from mnist_cli.digits import class_names
+from mnist_cli.digits import SIDE, class_names
 from mnist_cli.files import write_whole
-from mnist_cli.model.geometry import Geometry
+from mnist_cli.model.forward import make_images
 from mnist_cli.runs.directory import shown
 
 _TILE = 92  # pixels of each of the two images of a picture
@@ -56,8 +56,8 @@ class ContactSheet(Callback):
         for at, (certainty, digit) in enumerate(zip(certainties.tolist(), digits.tolist(), strict=True)):
             if problems[at] or (len(self._entries) == self.count and certainty >= -self._entries[0][0]):
                 continue
-            image = Geometry()(batch[0][at]) if isinstance(batch[0], list) else batch[0][at]
-            entry = (-certainty, -int(batch[1][at]), digit, image.cpu().float().reshape(28, 28).numpy())
+            image = make_images([batch[0][at]]) if isinstance(batch[0], list) else batch[0][at]
+            entry = (-certainty, -int(batch[1][at]), digit, image.cpu().float().reshape(SIDE, SIDE).numpy())
             (heapq.heappush if len(self._entries) < self.count else heapq.heapreplace)(self._entries, entry)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

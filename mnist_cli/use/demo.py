@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(size))
         if self._is_foreign() or self.path != "/read":
-            self._answer_json(HTTPStatus.FORBIDDEN, {"error": "This is not a question of the page."})
+            self._answer_json(HTTPStatus.FORBIDDEN, {"error": "This request does not come from the page."})
             return
         try:
             with self.server.lock:
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: who drew what is nobody's business."""
+        """Log nothing: drawings are private."""
 
 
 def _read(reader: Reader, body: bytes) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mnist_cli
+from mnist_cli.data.batches import to_floats
 from mnist_cli.data.sources import prepare_digits, read_digits
-from mnist_cli.digits import class_names
+from mnist_cli.digits import SIDE, class_names
 from mnist_cli.errors import UserError
 from mnist_cli.report.evaluation import wilson_interval
 from mnist_cli.runs.directory import shown
@@ -72,7 +73,7 @@ def measure(reader: Reader, data_dir: str | None = None) -> Proof:
     data_dir = data_dir or str(reader.settings["data"].get("data_dir", "data"))
     prepare_digits(reader.dataset, data_dir)
     images_u8, labels = read_digits(reader.dataset, data_dir, train=False)
-    images = images_u8.unsqueeze(1).float().div_(255)
+    images = to_floats(images_u8.unsqueeze(1))
     logits = torch.cat([reader.network(chunk) for chunk in torch.split(images, _CHUNK)])
     return Proof(images, logits, int((logits.argmax(1) == labels).sum()))
 
@@ -174,7 +175,7 @@ def _drawings(images: Tensor) -> Iterator[Tensor]:
     draw = torch.Generator().manual_seed(0)
     for image in images:
         height, width, top, bottom, left, right = torch.randint(0, 100, (6,), generator=draw).tolist()
-        size = (28 + 2 * height, 28 + 2 * width)
+        size = (SIDE + 2 * height, SIDE + 2 * width)
         ink = F.interpolate(image[None, None], size, mode="bilinear")[0, 0]
         yield F.pad(ink, (left, right, top, bottom)).contiguous()
 

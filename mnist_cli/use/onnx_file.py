@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mnist_cli.digits import SIDE
 from mnist_cli.errors import UserError
-from mnist_cli.model.geometry import Geometry
+from mnist_cli.model.forward import Geometry
 from mnist_cli.model.trained import TrainedNetwork
 
 TOLERANCE = 1e-4  # between the logits of onnxruntime and those of torch
@@ -106,7 +106,7 @@ def write_onnx(form: Form, file: Path, metadata: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's account of its steps; what goes wrong is an exception all the same."""
+    """Suppress the exporter's progress messages; its failures are exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -180,7 +180,7 @@ def _difference(ours: np.ndarray, theirs: np.ndarray, where: str) -> float:
     worst = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
     if others or not worst <= TOLERANCE:
         raise UserError(
-            f"the exported file disagrees with torch {where}: {others:,} of {len(theirs):,} digits are others, logits "
+            f"the exported file disagrees with torch {where}: {others:,} of {len(theirs):,} digits differ, logits "
             f"differ by up to {worst:.2g}; nothing was written, try other releases of torch and onnxruntime."
         )
     return worst

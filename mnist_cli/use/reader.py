@@ -9,12 +9,12 @@ from typing import overload
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from mnist_cli.data.pictures import read_picture
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
-from mnist_cli.model.geometry import Geometry
+from mnist_cli.model.forward import make_images
 from mnist_cli.model.trained import TrainedNetwork, restore_network
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import find_checkpoint, is_own, shown
@@ -57,7 +57,6 @@ class Reader:
     network: TrainedNetwork
     settings: Settings
     source: Path
-    geometry: Geometry = field(default_factory=Geometry)
 
     @property
     def dataset(self) -> str:
@@ -95,8 +94,7 @@ class Reader:
 
     @torch.inference_mode()
     def _read(self, pictures: Sequence[Picture]) -> list[Reading]:
-        inks = (torch.from_numpy(read_picture(picture)) for picture in pictures)
-        images: Tensor = torch.cat([self.geometry(ink) for ink in inks])
+        images = make_images([torch.from_numpy(read_picture(picture)) for picture in pictures])
         rows = self.network(images).softmax(1).numpy()
         seen = images.squeeze(1).numpy()
         return [Reading(int(row.argmax()), float(row.max()), row, image) for row, image in zip(rows, seen, strict=True)]
@@ -116,7 +114,7 @@ def load_reader(
             from the current folder: that runs its code. For runs below `root` it is not needed.
 
     Raises:
-        UserError: If there is no such checkpoint, or it names a class that is not imported unasked.
+        UserError: If there is no such checkpoint, or it names a class that is not imported without `trust`.
     """
     if is_hub_folder(Path(source)):
         weights, config = read_hub_folder(Path(source))

@@ -11,8 +11,8 @@ from mnist_cli.command.types import default_of
         ("--figures.per_class=100000", "--figures.per_class 100000: give at most 100."),
         ("--trainer.fast_dev_run=-1", "--trainer.fast_dev_run -1: give at least 0."),
         ("--trainer.limit_val_batches=1.5", "--trainer.limit_val_batches 1.5: give a whole number of batches, or a sh"),
-        ("--trainer.limit_train_batches=.inf", "--trainer.limit_train_batches inf: there is no such large number here"),
-        ("--model.optimizer.weight_decay=.inf", "--model.optimizer.weight_decay inf: there is no such large number"),
+        ("--trainer.limit_train_batches=.inf", "--trainer.limit_train_batches inf: the number is too large"),
+        ("--model.optimizer.weight_decay=.inf", "--model.optimizer.weight_decay inf: the number is too large"),
         (
             "--trainer.max_time=3h",
             "--trainer.max_time 3h: give a time as days:hours:minutes:seconds, such as 00:01:30:",
@@ -36,7 +36,7 @@ from mnist_cli.command.types import default_of
             "--model.net.hidden_sizes null: expected a list such as [1, 2]; leave it out",
         ),
         ("--model.optimizer.lr=null", "--model.optimizer.lr null: expected a number"),
-        ("--model.optimizer.lr=1e300", "--model.optimizer.lr 1e+300: there is no such large number here"),
+        ("--model.optimizer.lr=1e300", "--model.optimizer.lr 1e+300: the number is too large"),
         (
             "--trainer.min_epochs=5 --trainer.max_epochs=3",
             "--trainer.min_epochs 5: --trainer.max_epochs is 3; give no more",

@@ -168,7 +168,7 @@ def test_settings_that_never_work_end_the_search(search, data_dir, capfd):
     options = ["--data.data_dir", data_dir, "--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.1"]
     options += ["--model.lr_scheduler.pct_start=3"]
     assert search(f"{SPACE}\ntrials: 9\n", *options) == 2
-    assert "none of the 3 first trials could be trained; the last one: model.lr_scheduler" in capfd.readouterr().err
+    assert "the first 3 trials all failed; the last one with: model.lr_scheduler" in capfd.readouterr().err
 
 
 def test_a_diverged_trial_is_a_bad_one_and_the_search_goes_on(search, data_dir, capfd):

@@ -65,7 +65,7 @@ def test_values_become_options_of_fit():
         ("space: {a: 3}\ntrials: 3", "give {values: [64, 128]} or {low: 0.001"),
         ("space: {seed_everything: {values: [1, 2]}}\ntrials: 3", "a seed is luck, not a setting"),
         ("space: {data.val_size: {low: 0.1, high: 0.3}}\ntrials: 3", "another split has other validation images"),
-        ("space: {ckpt_path: {values: [best]}}\ntrials: 3", "it is no setting of the training"),
+        ("space: {ckpt_path: {values: [best]}}\ntrials: 3", "it does not affect the training"),
         ("metric: val/loss\nspace: {model.loss: {values: [mse]}}\ntrials: 3", "losses of two kinds cannot be compared"),
         ("[", "this is not valid YAML"),
     ],

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mnist_cli import RandomDistortion
-from mnist_cli.data.datamodule import to_floats
+from mnist_cli.data.batches import to_floats
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import random_split
 from torchvision.datasets import MNIST
 
-from mnist_cli.data.batches import equal_batches
-from mnist_cli.data.datamodule import DigitDataModule, to_floats
+from mnist_cli.data.batches import equal_batches, to_floats
+from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.data.sources import read_digits
 from mnist_cli.errors import UserError
 

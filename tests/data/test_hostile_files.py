@@ -90,7 +90,7 @@ def test_a_sparse_file_of_a_terabyte_is_not_read(tmp_path):
 
 
 def test_a_device_is_no_file_of_digits():
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         read_images(Path("/dev/zero"))
 
 

@@ -34,10 +34,10 @@ def test_the_unpacked_file_of_the_first_folder_is_found_first(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x", b"", "is no IDX file"),
-        ("x", b"PNG!!", "is no IDX file"),
-        ("x", bytes([0, 0, 8, 3, 0, 0]), "is no IDX file"),
-        ("x", bytes([0, 0, 0x0D, 1, 0, 0, 0, 0]), "is no IDX file"),
+        ("x", b"", "is not an IDX file"),
+        ("x", b"PNG!!", "is not an IDX file"),
+        ("x", bytes([0, 0, 8, 3, 0, 0]), "is not an IDX file"),
+        ("x", bytes([0, 0, 0x0D, 1, 0, 0, 0, 0]), "is not an IDX file"),
         ("x", TABLE[:-1], "has 19 bytes where its header says 20"),
         ("x", TABLE + b"0", "has 21 bytes where its header says 20"),
         ("x.gz", TABLE, "is damaged"),

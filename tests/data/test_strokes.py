@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mnist_cli import RandomAddedStrokes, read_digits
-from mnist_cli.data.datamodule import to_floats
+from mnist_cli.data.batches import to_floats
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from mnist_cli.data.batches import DigitBatches, Shuffled, make_loader
-from mnist_cli.data.datamodule import to_floats
+from mnist_cli.data.batches import DigitBatches, Shuffled, make_loader, to_floats
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.model.networks import MLP

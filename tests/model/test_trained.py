@@ -41,14 +41,14 @@ def test_weights_in_half_precision_are_read_in_32_bits():
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("os.path.join", "not imported unasked"),
+        ("os.path.join", "not imported without --trust"),
         ("my_package.MyNet", "load_reader(..., net=MyNet())"),
-        ("torch.hub.load", "not imported unasked"),
+        ("torch.hub.load", "not imported without --trust"),
         ("torch.nn.Nothing", "is not a torch.nn.Module"),
         ("torch.nn.nowhere.Linear", "is not a torch.nn.Module"),
         ("torchvision.models.resnet18", "is not a torch.nn.Module"),
-        ("mnist_cli_evil.Net", "not imported unasked"),
-        ("MLP", "not imported unasked"),
+        ("mnist_cli_evil.Net", "not imported without --trust"),
+        ("MLP", "not imported without --trust"),
     ],
 )
 def test_a_class_from_elsewhere_is_not_imported_because_a_checkpoint_names_it(path, says):
@@ -59,7 +59,7 @@ def test_a_class_from_elsewhere_is_not_imported_because_a_checkpoint_names_it(pa
 
 def test_classes_inside_of_arguments_are_not_imported_either():
     inside = {"class_path": "subprocess.Popen", "init_args": {"args": "true"}}
-    with pytest.raises(UserError, match="not imported unasked"):
+    with pytest.raises(UserError, match="not imported without --trust"):
         restore_network({"net": {"class_path": "mnist_cli.MLP", "init_args": {"hidden_sizes": [inside]}}}, {})
 
 

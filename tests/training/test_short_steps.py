@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from helpers import SHORT, events
 
-from mnist_cli.data.datamodule import DigitDataModule, to_floats
+from mnist_cli.data.batches import to_floats
+from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.model.module import DigitModule
 from mnist_cli.model.networks import MLP
 from mnist_cli.training.short_steps import shorten_steps

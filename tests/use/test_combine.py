@@ -112,7 +112,7 @@ def test_nothing_goes_on_with_it(workplace, mnist, capfd):
     ("changes", "says"),
     [
         ({"data": {"dataset": "FashionMNIST"}}, "reads FashionMNIST, and"),
-        ({"model": {"net": {"class_path": "os.system"}}}, "which is not imported unasked"),
+        ({"model": {"net": {"class_path": "os.system"}}}, "which is not imported without --trust"),
         ({"model": {"tta": 1}}, "model.tta: the members differ in it (0, 1)"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_file_that_disagrees_with_torch_is_not_written(reader, tmp_path, test_
     images = test_digits[0][:20].unsqueeze(1) / 255
     logits = reader.network(images)
     logits[11, 3] += 0.001
-    with pytest.raises(UserError, match="disagrees with torch at batch size 1: 0 of 20 digits are others"):
+    with pytest.raises(UserError, match="disagrees with torch at batch size 1: 0 of 20 digits differ"):
         export_onnx(reader, tmp_path / "digits.onnx", Proof(images, logits, 20))
     assert list(tmp_path.iterdir()) == []
 

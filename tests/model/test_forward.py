@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mnist_cli.data.sources import read_digits
-from mnist_cli.model.geometry import Geometry
+from mnist_cli.model.forward import Geometry
 
 
 def enlarged(image, factor=4, sheet=(300, 220), at=(30, 70)):

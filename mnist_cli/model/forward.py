@@ -1,11 +1,14 @@
-"""From ink of any size to an image as MNIST's authors made them: cropped, shrunk to 20 pixels, centred by its mass."""
+"""From ink of any size to an image as MNIST's authors made them, and from images to logits."""
+
+import math
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnist_cli.digits import SIDE
+from mnist_cli.digits import DIGIT_SIDE, SIDE
 
-_DIGIT_SIDE = 20  # pixels of the longest side of a digit
 _CENTRE = SIDE / 2 + 0.5  # MNIST was moved by whole pixels: its centres of mass lie evenly between 14 and 15
 _FAINT = 0.1  # ink below it does not count for the box of a digit
 
@@ -26,22 +29,60 @@ class Geometry(nn.Module):
 
     def forward(self, ink: Tensor) -> Tensor:
         """From ink, float in [0, 1], shape (H, W), to an image, float32 in [0, 1], shape (1, 1, 28, 28)."""
-        ink = ink.double()  # on a large sheet, edges less the centre lose 1e-5 in float32, which moves logits by 3e-4
+        ink = ink.double()  # on a large sheet, edges minus the centre lose 1e-5 in float32, which moves logits by 3e-4
         total = ink.sum().clamp(min=1e-6)
         tops, lefts, box, size, centres = *_edges(ink), *_measures(ink, total)
         longest = box.amax(0).clamp(min=1.0)
         off_centre = (centres - _CENTRE).abs().amax(0)
-        of_size = (longest >= _DIGIT_SIDE - 2.5) & (longest <= _DIGIT_SIDE + 0.5)
+        of_size = (longest >= DIGIT_SIDE - 2.5) & (longest <= DIGIT_SIDE + 0.5)
         ready = of_size & ((size - SIDE).abs().amax(0) < 0.5) & (off_centre <= 1.0)
-        scale = torch.where(of_size, torch.ones_like(longest), _DIGIT_SIDE / longest)
+        scale = torch.where(of_size, torch.ones_like(longest), DIGIT_SIDE / longest)
         # What is moved to the middle of the image, SIDE / 2: by whole pixels where nothing needs to be resampled.
         origin = torch.where(of_size, centres.floor(), centres - (_CENTRE - SIDE / 2) / scale)
         origin = torch.where(ready, torch.full_like(centres, SIDE / 2), origin)
         rows = _overlaps(tops, origin[0], scale)
         columns = _overlaps(lefts, origin[1], scale)
-        # In 64 bits onnxruntime before 1.27 has no kernel for what it makes of this.
+        # onnxruntime before 1.27 has no float64 kernel for what it makes of this product.
         image: Tensor = rows.float() @ ink.float() @ columns.float().T
         return image.clamp(0.0, 1.0)[None, None]
+
+
+def make_images(inks: Sequence[Tensor]) -> Tensor:
+    """From the inks of pictures, each (H, W), to images, float32 in [0, 1], shape (B, 1, 28, 28)."""
+    geometry = Geometry()
+    return torch.cat([geometry(ink) for ink in inks])
+
+
+def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """From pixels in [0, 1] to what networks are trained on, same shape.
+
+    Args:
+        images: Pixels, shape (B, 1, 28, 28).
+        mean: Mean of the pixels of the training images, a scalar; its dtype is that of the result.
+        std: Their standard deviation, a scalar.
+    """
+    return (images.to(mean.dtype) - mean).div_(std)
+
+
+def compute_logits(net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int = 0) -> Tensor:
+    """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10).
+
+    Args:
+        net: Network from scaled images to logits.
+        images: Float pixels, 1 is ink.
+        mean: Mean of the pixels that the network was trained on.
+        std: Their standard deviation.
+        tta: If not 0, the probabilities are averaged over the image and its four neighbours: moved by this many pixels
+            up, down, to the left and to the right. The logits are then the logarithm of that mean.
+    """
+    if not tta:
+        logits: Tensor = net(scale(images, mean, std))
+        return logits
+    side, padded = images.shape[-1], F.pad(images, [tta] * 4)
+    corners = [(tta, tta), (0, tta), (2 * tta, tta), (tta, 0), (tta, 2 * tta)]
+    views = torch.cat([padded[..., top : top + side, left : left + side] for top, left in corners])
+    logits = net(scale(views, mean, std)).float().log_softmax(1)
+    return logits.view(len(corners), -1, logits.shape[1]).logsumexp(0) - math.log(len(corners))
 
 
 def _edges(ink: Tensor) -> tuple[Tensor, Tensor]:
