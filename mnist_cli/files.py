@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written to an unnamed temporary file, flushed to the disk, then renamed."""
+"""Files that are complete or absent: written to an unnamed temporary file, flushed, then renamed."""
 
 import errno
 import json

@@ -30,6 +30,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     def make(name: str, fill: Callable[[], object]) -> Path:
         with FileLock(root / f"{name}.lock"):
             if not (root / f"{name}.made").exists():
+                shutil.rmtree(root / name, ignore_errors=True)  # what a worker left that failed
                 (root / name).mkdir()
                 with contextlib.chdir(root / name):
                     fill()

@@ -172,8 +172,12 @@ def _check_devices(trainer: Namespace) -> None:
         problem = "this machine has none; use" if accelerator in found else f"expected {any_of([*found])}; give"
         raise UserError(f"--trainer.accelerator {accelerator}: {problem} cpu or auto.")
     strategies = ["auto", *StrategyRegistry.available_strategies()]
-    if isinstance(strategy, str) and strategy not in strategies:
-        near = (difflib.get_close_matches(strategy, strategies, n=1) or ["auto"])[0]
+    if isinstance(strategy, str) and strategy.lower() not in strategies:
+        near = (difflib.get_close_matches(strategy.lower(), strategies, n=1) or ["auto"])[0]
         raise UserError(f"--trainer.strategy {strategy}: there is no such strategy; did you mean {near}?")
-    if devices in (0, []) or (isinstance(devices, str) and not re.fullmatch(r"auto|-1|0*[1-9]\d*|\d+(,\d*)+", devices)):
+    text = f"{devices}".replace(" ", "")
+    if devices == [] or not re.fullmatch(r"auto|-1|0*[1-9]\d*|\d+(,\d*)+|\[.+\]", text):
         raise UserError(f"--trainer.devices {devices}: give their number, of at least 1, or auto.")
+    others = [name for name, is_there in found.items() if is_there and name not in ("cpu", "auto")]
+    if (accelerator == "cpu" or (accelerator == "auto" and not others)) and not re.fullmatch(r"auto|\d+", text):
+        raise UserError(f"--trainer.devices {devices}: on the CPU give a number of processes, or auto.")

@@ -66,8 +66,6 @@ def sort_options(arguments: list[str]) -> Options:
         root = (settings.get("trainer") or {}).get("default_root_dir") or root
     wanted = {None: wanted, "null": None}.get(named.ckpt_path, named.ckpt_path)
     recipe = " + ".join(filter(None, map(_recipe, given.config))) or None
-    if wanted == "":
-        raise UserError("--ckpt_path is empty; give best, last, a run or a file, or leave it out.")
     wanted = None if wanted is None else str(wanted)
     runs = [Path(file).parent for file in given.config if Path(file).name == Run(Path()).config.name]
     of_run = next((run for run in reversed(runs) if any(Run(run).checkpoints.glob("*.ckpt"))), None)
@@ -98,7 +96,7 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
     """
     if command != "fit" and any(flag.partition("=")[0] == "--name" for flag in options.flags):
         raise UserError("--name is for `mnist fit`, which makes a run; choose a run with --ckpt_path NAME.")
-    wanted = options.wanted or ("best" if command != "fit" else None)
+    wanted = "best" if options.wanted is None and command != "fit" else options.wanted
     if wanted is None or any(asks_for_help(flag) for flag in options.flags):
         return None
     if announce or _VARIABLE not in os.environ:

@@ -135,6 +135,8 @@ def find_checkpoint(wanted: str, root: Path, *, resume: bool = False) -> Path:
     Raises:
         UserError: If there is no such checkpoint.
     """
+    if not wanted:  # as a path it would be the current folder
+        raise UserError("--ckpt_path is empty; give best, last, a run or a file, or leave it out.")
     if wanted in ("best", "last"):
         for run in runs_in(root):
             # A run without validation has nothing to choose by: its last checkpoint is its best. A run that was killed

@@ -40,6 +40,8 @@ class History(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._record(trainer, trainer.current_epoch - 1)
+        if self.rows:
+            self._write(trainer, flush=True)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -61,7 +63,7 @@ class History(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._test = _metrics(trainer, "test/")
-        self._write(trainer)
+        self._write(trainer, flush=True)
 
     def best_row(self, monitor: str, mode: str) -> Row:
         """The row with the best value of a metric; the last one if none has it, empty without rows."""
@@ -81,7 +83,8 @@ class History(Callback):
         self.rows[-1].update(metrics)
         self._write(trainer)
 
-    def _write(self, trainer: pl.Trainer) -> None:
+    def _write(self, trainer: pl.Trainer, *, flush: bool = False) -> None:
+        """Between epochs it is not flushed: the next checkpoint, which is, has the rows of the epoch too."""
         if self.path is None or not trainer.is_global_zero:
             return
         rows = [*self.rows, *([self._test] if self._test else [])]
@@ -90,7 +93,7 @@ class History(Callback):
         writer = csv.DictWriter(text, ("epoch", "step", *names))
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.path, text.getvalue(), flush=False)  # every checkpoint, which is flushed, has the rows too
+        write_whole(self.path, text.getvalue(), flush=flush)
 
 
 def _metrics(trainer: pl.Trainer, stage: str) -> Row:

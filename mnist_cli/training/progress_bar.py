@@ -73,17 +73,20 @@ class EpochLines(Callback):
     """Prints a line for every epoch, where no bar can be drawn."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._began: float | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch > 0:
-            self._print(trainer, trainer.current_epoch)
+        self._print(trainer)
         self._began = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._print(trainer, trainer.current_epoch)
+        self._print(trainer)
 
-    def _print(self, trainer: pl.Trainer, epoch: int) -> None:
+    def _print(self, trainer: pl.Trainer) -> None:
+        """Print the epoch that has ended; a resumed fit has the rows of epochs that it did not train."""
+        epoch = trainer.current_epoch
+        if self._began is None:
+            return
         row = next(reversed(history_of(trainer).rows), {})
         known = [name for name in ("train/loss", "train/acc", "val/loss", "val/acc") if name in row]
         if known and row["epoch"] == epoch:

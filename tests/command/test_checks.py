@@ -46,6 +46,8 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
         ("--trainer.devices=99 --trainer.accelerator=cpu", "--trainer.devices 99: this machine has"),
         ("--trainer.devices=0", "--trainer.devices 0: give their number, of at least 1, or auto."),
         ("--trainer.devices=[]", "--trainer.devices []: give their number, of at least 1, or auto."),
+        ("--trainer.devices=-2", "--trainer.devices -2: give their number, of at least 1, or auto."),
+        ("--trainer.accelerator=cpu --trainer.devices=0,1", "--trainer.devices 0,1: on the CPU give a number of"),
         ("--trainer.devices=two", "--trainer.devices two: give their number, of at least 1, or auto."),
         ("--trainer.accelerator=gpuu", "--trainer.accelerator gpuu: expected cpu, cuda, mps, tpu, auto or gpu; give"),
         ("--trainer.accelerator=tpu", "--trainer.accelerator tpu: this machine has none; use cpu or auto."),

@@ -56,6 +56,21 @@ def test_a_flag_hangs_to_the_left_of_the_upper_end():
     assert len(torch.unique(flagged.flatten(1), dim=0)) == 200
 
 
+def test_a_slash_goes_through_the_middle_and_rises_to_the_right():
+    at = torch.arange(28.0) - 14
+    ring = ((at[:, None] ** 2 + at**2).sqrt() - 9).abs() < 1
+    image = ring.float()[None, None]
+    torch.manual_seed(0)
+    slashed = RandomAddedStrokes(slash=1.0)(image.expand(100, -1, -1, -1))
+    added = (slashed - image).clamp(min=0)[:, 0]
+    rising = added[:, :14, 15:].sum((1, 2)), added[:, 15:, :14].sum((1, 2))
+    falling = added[:, :13, :13].sum((1, 2)) + added[:, 16:, 16:].sum((1, 2))
+    assert min(part.min() for part in rising) > 3
+    assert (falling < 0.3 * (rising[0] + rising[1])).all()
+    assert added[:, 14, 14].min() > 0.9
+    assert len(torch.unique(slashed.flatten(1), dim=0)) == 100
+
+
 def test_what_got_a_stroke_is_centred_by_its_mass(digits):
     images, _ = digits
     torch.manual_seed(0)

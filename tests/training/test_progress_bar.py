@@ -35,6 +35,14 @@ def test_an_epoch_without_validation_does_not_show_the_figures_of_an_earlier_one
     assert [row["val/acc"] != "" for row in metrics()[:3]] == [False, True, False]
 
 
+def test_a_resumed_fit_shows_the_epochs_that_it_trains(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mnist(*FIT, "--test_after_fit=false") == 0
+    assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=3", "--test_after_fit=false") == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2", "epoch 3/3"]
+
+
 def test_on_a_terminal_the_bar_is_one_line_with_the_loss_and_epochs_count_from_1(tmp_path, data_dir):
     main, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
