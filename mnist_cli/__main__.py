@@ -34,7 +34,7 @@ commands:
 {chr(10).join(f"  {name:<10} {text}" for name, text in SUBCOMMANDS.items())}
 
 options:
-  -h, --help   this text; after a command, all of its options
+  -h, --help   this text; after a command, its options
   --version    the version
   --print_schema
                a JSON Schema of the files that --config takes, for editors

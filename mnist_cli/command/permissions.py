@@ -27,7 +27,9 @@ def classes_in_arguments(arguments: Iterable[str]) -> set[str]:
         if argument.startswith("--"):
             name, _, value = argument.removeprefix("--").rstrip("+").partition("=")
         if name == "config":
-            names |= named_classes(load_settings(value, "--config")) if value else set()
+            if value:
+                names |= named_classes(load_settings(value, "--config"))
+                name = ""  # what follows is not its value
         elif not takes_class(name):
             continue
         elif value.endswith((".yaml", ".yml", ".json")) and Path(value).is_file():

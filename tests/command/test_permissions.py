@@ -18,6 +18,10 @@ def test_classes_are_found_in_flags_in_settings_and_in_files_of_settings(tmp_pat
     assert classes_in_arguments(arguments) == {"a.B", "c.D", "e.F", "g.H", "i.J", "in_file.Net"}
 
 
+def test_what_follows_the_settings_is_not_read_as_settings():
+    assert classes_in_arguments(["--config", "model: {net: {class_path: a.B}}", "-e", "5", "other.yaml"]) == {"a.B"}
+
+
 def test_only_libraries_and_named_packages_are_imported_and_only_meanwhile():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=torch.nn.Module)
