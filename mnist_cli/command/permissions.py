@@ -30,7 +30,7 @@ def classes_in_arguments(arguments: Iterable[str]) -> set[str]:
             if value:
                 names |= named_classes(load_settings(value, "--config"))
                 name = ""  # what follows is not its value
-        elif not takes_class(name):
+        elif not name or not takes_class(name):
             continue
         elif value.endswith((".yaml", ".yml", ".json")) and Path(value).is_file():
             names |= named_classes({name: read_settings(Path(value), f"--{name} {value}")})
