@@ -35,15 +35,23 @@ class GivenPictures(Dataset[PictureBatch]):
         names: What each picture is called: its file, with a number for one of several images, as in `digits.npy[3]`.
 
     Raises:
-        UserError: If there is no such file, or not one picture.
+        UserError: If there is no such file, or not one picture, or the only file is a `.npy` that cannot be read.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
-        self._pictures: list[Path | np.ndarray] = []
+        self._pictures: list[Path | np.ndarray | PictureError] = []
         self.names: list[str] = []
-        for path in find_pictures(sources):
+        paths = list(find_pictures(sources))
+        for path in paths:
             if path.suffix.lower() == ".npy":
-                images = read_images(path).numpy()
+                try:
+                    images = read_images(path).numpy()
+                except UserError as error:
+                    if len(paths) == 1:
+                        raise
+                    self._pictures.append(PictureError(str(error)))
+                    self.names.append(str(path))
+                    continue
                 self._pictures += list(images)
                 self.names += [f"{path}[{index}]" for index in range(len(images))] if len(images) > 1 else [str(path)]
             else:
@@ -54,8 +62,10 @@ class GivenPictures(Dataset[PictureBatch]):
         return len(self.names)
 
     def given(self, index: int) -> Path | np.ndarray:
-        """The file, or the image, uint8, shape (28, 28)."""
-        return self._pictures[index]
+        """The file, or the image, uint8, shape (28, 28); of a picture that can be read."""
+        picture = self._pictures[index]
+        assert not isinstance(picture, PictureError)
+        return picture
 
     def __getitem__(self, index: int) -> PictureBatch:
         return self.__getitems__([index])
@@ -67,9 +77,11 @@ class GivenPictures(Dataset[PictureBatch]):
         """
         inks, problems = [], []
         for index in indices:
-            ink, problem = np.ones((1, 1), np.float32), ""
+            ink, problem, picture = np.ones((1, 1), np.float32), "", self._pictures[index]
             try:
-                ink = read_picture(self._pictures[index])
+                if isinstance(picture, PictureError):
+                    raise picture
+                ink = read_picture(picture)
             except PictureError as error:
                 problem = str(error)
             inks.append(torch.from_numpy(ink))

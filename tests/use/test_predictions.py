@@ -44,6 +44,15 @@ def test_a_picture_that_cannot_be_read_has_a_reason_and_the_others_are_answered(
     assert not any(notes.values())
 
 
+def test_a_numpy_file_that_cannot_be_read_has_a_reason_too(pictures):
+    np.save("scans/bad.npy", np.zeros((3, 5, 5)))
+    assert main(["predict", "scans"]) == 1
+    notes = {row["file"]: row["note"] for row in rows(RUN / "predictions.csv")}
+    assert "shape (3, 5, 5) is not" in notes.pop("scans/bad.npy")
+    assert len(notes) == 10
+    assert not any(notes.values())
+
+
 def test_rows_go_to_standard_output_and_nothing_else_does(pictures, capsys):
     files = sorted(str(file) for file in (pictures / "scans").glob("*.png"))
     assert main(["predict", *files, "--predictions.path=-"]) == 0
