@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import Namespace
@@ -31,6 +32,7 @@ class DigitArgumentParser(LightningArgumentParser):
         """
         self._classes = classes_in_arguments(arguments)
         import_from_here(self._classes)
+        self._read_whole_numbers_as_int()
         with imports_allowed(self._classes):
             return self.parse_args(arguments)
 
@@ -53,18 +55,32 @@ class DigitArgumentParser(LightningArgumentParser):
         text: str = super().dump(_without_enums(cfg.clone()), *args, **{"skip_validation": True} | kwargs)
         return text
 
+    def _read_whole_numbers_as_int(self) -> None:
+        """Let int come before float in the types of options, or 1 batch would be read as 1.0, which is all of them.
+
+        Python holds int | float and float | int for the same: Optional[Union[int, float]] can come out in the other
+        order, if another package has asked for that shortly before.
+        """
+        for action in self._all_actions():
+            kinds = get_args(kind := getattr(action, "_typehint", None))
+            if get_origin(kind) in (Union, UnionType) and {int, float} <= {*kinds}:
+                action._typehint = Union[tuple(sorted(kinds, key=lambda kind: kind is float))]  # noqa: UP007
+
     def _options(self) -> dict[str, Option]:
         """The options of the command, with the types of their values."""
-        commands = (action.choices for action in self._actions if isinstance(action.choices, dict))
-        parsers = [self, *(parser for choices in commands for parser in choices.values())]
         options: dict[str, Option] = {}
-        for parser in parsers:
-            for action in parser._actions:
-                kind = getattr(action, "_typehint", None) or action.type
-                default = action.default.get("class_path") if hasattr(action.default, "get") else None
-                names = [name.removeprefix("--") for name in action.option_strings if name.startswith("--")]
-                options |= {name: Option(kind, default) for name in names}
+        for action in self._all_actions():
+            kind = getattr(action, "_typehint", None) or action.type
+            default = action.default.get("class_path") if hasattr(action.default, "get") else None
+            names = [name.removeprefix("--") for name in action.option_strings if name.startswith("--")]
+            options |= {name: Option(kind, default) for name in names}
         return options
+
+    def _all_actions(self) -> Iterator[Any]:
+        """The actions of this parser and of its commands' parsers."""
+        commands = (action.choices for action in self._actions if isinstance(action.choices, dict))
+        for parser in (self, *(parser for choices in commands for parser in choices.values())):
+            yield from parser._actions
 
 
 def _without_enums(value: Any) -> Any:

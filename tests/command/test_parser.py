@@ -1,8 +1,10 @@
 """The parser of a command knows its options, and what the user gave."""
 
+from typing import Union
+
 import pytest
 
-from mnist_cli.command.parser import _given
+from mnist_cli.command.parser import DigitArgumentParser, _given
 from mnist_cli.errors import UserError
 
 
@@ -32,3 +34,11 @@ def test_a_mistake_is_an_exception_that_names_the_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"data\.batch_size: expected a whole number of at least 1, got 'x'"):
         DigitCLI(["fit", "--data.batch_size=x"])
+
+
+@pytest.mark.parametrize("kind", [Union[float, int, None], Union[int, float, None], float | int])  # noqa: UP007
+def test_a_whole_number_is_an_int_in_whatever_order_python_keeps_a_union(kind):
+    parser = DigitArgumentParser()
+    parser.add_argument("--number", type=kind)
+    values = [parser.parse_command([f"--number={text}"]).number for text in ("1", "1.0", "0.5")]
+    assert [type(value) for value in values] == [int, float, float]
