@@ -2,12 +2,13 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from weakref import proxy
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from mnist_cli.files import write_whole
+from mnist_cli.files import link_whole, write_whole
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -85,6 +86,30 @@ class LastCheckpoint(RunCheckpoint):
         super().on_load_checkpoint(trainer, pl_module, checkpoint)
         if trainer.state.fn == "fit":
             self._copies = {Path(self.format_checkpoint_name({})): Path(str(trainer.ckpt_path))}
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        best = self._saved_now(trainer)
+        if best is None or not link_whole(best, Path(filepath)):
+            super()._save_checkpoint(trainer, filepath)
+            return
+        self._last_global_step_saved = trainer.global_step
+        self._last_checkpoint_saved = filepath
+        for logger in trainer.loggers:
+            logger.after_save_checkpoint(proxy(self))
+
+    def _saved_now(self, trainer: pl.Trainer) -> Path | None:
+        """The checkpoint of the best epoch, if it was written in this very hook: it holds the same."""
+        if trainer.world_size > 1:
+            return None
+        for callback in trainer.checkpoint_callbacks:
+            if (
+                type(callback) is RunCheckpoint
+                and callback._last_global_step_saved == trainer.global_step
+                and callback._should_save_on_train_epoch_end(trainer)
+                and Path(callback._last_checkpoint_saved).is_file()
+            ):
+                return Path(callback._last_checkpoint_saved)
+        return None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, SIGTERMException) and not self._should_skip_saving_checkpoint(trainer):
