@@ -143,7 +143,7 @@ class DigitModule(pl.LightningModule):
         loss = self.compute_loss(logits, labels)
         if self.add_loss is not None and self.training:
             loss = self.add_loss(images, logits, loss)
-        metrics.update(loss.detach(), logits, labels)
+        metrics.add(loss.detach(), logits, labels)
         return logits, loss
 
     def _log_epoch(self, stage: str, metrics: LossAndAccuracy) -> None:
