@@ -5,6 +5,7 @@ import difflib
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -115,15 +116,32 @@ def _end_at_once(number: int, frame: Any) -> None:
     os._exit(128 + number)
 
 
+def _others_work(looks: int = 5) -> bool:
+    """Whether other programs need some of this process's processors now.
+
+    Then its threads have to sleep while they wait for each other: spinning, they would keep the processor from those
+    that work, and a fit beside one other program take several times as long. Alone, sleeping costs up to a quarter
+    (benchmarks/README.md).
+    """
+    running = []
+    for _ in range(looks):
+        try:
+            running.append(int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]))
+        except (OSError, ValueError, IndexError):  # not Linux
+            return True
+        time.sleep(0.002)
+    ours = len(os.sched_getaffinity(0))
+    return sorted(running)[looks // 2] - 1 + ours > (os.cpu_count() or 1)
+
+
 def command() -> None:
     """Entry point of the installed `mnist`: sets up the process, runs `main`, and exits."""
     if not sys.flags.safe_path and sys.argv[0] == __file__ and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]  # of `python -m mnist_cli`: files in the current folder must not replace installed modules
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # nor in a Python that a library starts, as typeshed_client does
     if sys.argv[1:2] and sys.argv[1] in SUBCOMMANDS and sys.argv[1] != "runs":
-        # Threads that wait by spinning keep the processor from those that work, as soon as other programs run beside
-        # (benchmarks/README.md). OpenMP reads this when torch is imported.
-        if "OMP_WAIT_POLICY" not in os.environ:
+        # OpenMP reads this when torch is imported.
+        if "OMP_WAIT_POLICY" not in os.environ and _others_work():
             os.environ.setdefault("GOMP_SPINCOUNT", "0")
         from mnist_cli.command.process import prepare
 

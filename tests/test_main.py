@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mnist_cli
+from mnist_cli import __main__
 
 RUN_TWICE = """
 import gc, json, os, sys, warnings
@@ -72,3 +75,31 @@ def test_the_lines_for_a_notebook_train_without_a_warning(tmp_path, data_dir):
     assert "Warning" not in done.stderr
     assert "Attribute" not in done.stderr
     assert "LeafSpec" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("running", "processors", "ours", "busy"),
+    [("11111", 2, 2, False), ("22212", 2, 2, True), ("12121", 2, 2, False), ("22222", 16, 2, False), ("x", 2, 2, True)],
+)
+def test_threads_sleep_while_they_wait_if_others_need_the_processors(monkeypatch, running, processors, ours, busy):
+    looks = iter(running)
+
+    class LoadAverage:
+        def __init__(self, path):
+            assert path == "/proc/loadavg"
+
+        def read_text(self):
+            return f"9.00 9.00 9.00 {next(looks)}/85 7512"
+
+    monkeypatch.setattr(__main__, "Path", LoadAverage)
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(ours)))
+    assert __main__._others_work() is busy
+
+
+def test_a_process_that_works_beside_is_noticed():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            assert __main__._others_work()
+        finally:
+            process.kill()
