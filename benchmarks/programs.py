@@ -7,6 +7,9 @@ floor        A plain PyTorch loop: scaled images in memory, the recipe's network
              augmentation, the same validation after each epoch, then a pass over the test set. With --tuned it has
              the process settings of `mnist` too (mnist_cli/command/process.py).
 one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain loop: what the speedrun has to beat.
+mnist        `mnist fit` with the recipe, called as a function, so that a process can do it several times.
+
+With --repeat N a program is run N times, with N seeds, after a first time that does not count, and prints a list.
 """
 
 import argparse
@@ -14,7 +17,9 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +51,12 @@ def scaled(recipe: Recipe, images: Tensor, device: str) -> Tensor:
     return images if recipe["data"]["augment"] else images.sub_(recipe["model"]["mean"]).div_(recipe["model"]["std"])
 
 
+def wait(device: str) -> None:
+    """Until the device has done what it was given: a GPU works on while the program does."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     torch.manual_seed(recipe["seed_everything"])
     model, data = recipe["model"], recipe["data"]
@@ -53,7 +64,7 @@ def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     split = torch.randperm(len(labels), generator=torch.Generator().manual_seed(data["split_seed"]))
     images, labels = scaled(recipe, images[split], device), labels[split].to(device)
     count = int(len(labels) * (1 - data["val_size"]))
-    augment = nn.Sequential(*(make(spec) for spec in data["augment"] or []))
+    augment = nn.Sequential(*(make(spec) for spec in data["augment"] or [])).to(device)
     net = make(model["net"]).to(device)
     optimizer = make(model["optimizer"], net.parameters())
     epochs, batch_size = recipe["trainer"]["max_epochs"], data["batch_size"]
@@ -79,7 +90,8 @@ def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
         return loss.item() / len(labels), right.item() / len(labels)
 
     began = time.perf_counter()
-    each = []
+    each: list[float] = []
+    first_step = 0.0
     for _ in range(epochs):
         epoch_began = time.perf_counter()
         for at in torch.randperm(count, device=device).split(batch_size):
@@ -91,7 +103,12 @@ def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
             optimizer.step()
             if scheduler:
                 scheduler.step()
-        evaluate(images[count:], labels[count:])
+            if not first_step:
+                wait(device)
+                first_step = time.perf_counter() - began
+        if count < len(labels):
+            evaluate(images[count:], labels[count:])
+        wait(device)
         each.append(time.perf_counter() - epoch_began)
     fit = time.perf_counter() - began
     images, labels = read_digits("MNIST", data_dir, train=False)
@@ -100,6 +117,7 @@ def floor(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     _, accuracy = evaluate(images, labels)
     return {
         "fit": fit,
+        "first_step": first_step,
         "epochs": each,
         "test": time.perf_counter() - began,
         "accuracy": accuracy,
@@ -116,13 +134,15 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     from torchvision.transforms import Compose, Normalize, RandomAffine, ToTensor
     from torchvision.utils import make_grid
 
+    def affine(distortion: dict[str, Any]) -> RandomAffine:
+        """The affine part of RandomDistortion: torchvision has nothing for its strokes, and bends too slowly."""
+        move, size = distortion["translate_px"] / 28, distortion["scale"]
+        return RandomAffine(distortion["degrees"], (move, move), (1 - size, 1 + size), distortion["shear_deg"])
+
     model, data = recipe["model"], recipe["data"]
     pl.seed_everything(recipe["seed_everything"])
     plain = [ToTensor(), Normalize((model["mean"],), (model["std"],))]
-    turned = []
-    for spec in data["augment"] or []:
-        arguments = spec["init_args"]
-        turned.append(RandomAffine(arguments["degrees"], arguments.get("translate"), arguments.get("scale")))
+    turned = [affine(spec["init_args"]) for spec in data["augment"] or [] if "degrees" in spec["init_args"]]
 
     class Module(pl.LightningModule):
         def __init__(self) -> None:
@@ -205,12 +225,17 @@ def one_epoch(data_dir: str, device: str, seed: int) -> dict[str, Any]:
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.7, 0.9))
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=-(-len(labels) // 256))
     began = time.perf_counter()
+    first_step = 0.0
     for at in torch.randperm(len(labels), device=device).split(256):
         loss = F.cross_entropy(net(images[at]), labels[at])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         scheduler.step()
+        if not first_step:
+            wait(device)
+            first_step = time.perf_counter() - began
+    wait(device)
     fit = time.perf_counter() - began
     images, labels = load(train=False)
     with torch.no_grad():
@@ -218,28 +243,51 @@ def one_epoch(data_dir: str, device: str, seed: int) -> dict[str, Any]:
             (net(part).argmax(1) == y).sum().item()
             for part, y in zip(images.split(1000), labels.split(1000), strict=True)
         )
-    return {"fit": fit, "accuracy": right / len(labels)}
+    return {"fit": fit, "first_step": first_step, "accuracy": right / len(labels)}
+
+
+def mnist_fit(recipe: str, data_dir: str, device: str, seed: int, options: Sequence[str]) -> dict[str, Any]:
+    from mnist_cli import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "timer.json"
+        timer = f"--trainer.callbacks=[{{class_path: timer.Timer, init_args: {{path: {path}}}}}]"
+        places = ["--data.data_dir", data_dir, "--trainer.default_root_dir", folder, f"--trainer.accelerator={device}"]
+        began = time.perf_counter()
+        if main(["fit", "--config", recipe, *places, timer, "--seed_everything", str(seed), *options]):
+            raise SystemExit(f"mnist fit {' '.join(options)} failed")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found | {"call": time.perf_counter() - began}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", choices=["quickstart", "floor", "one_epoch"])
+    parser.add_argument("program", choices=["quickstart", "floor", "one_epoch", "mnist"])
     parser.add_argument("--recipe", help="a complete configuration, as --print_config gives it")
     parser.add_argument("--data_dir", default="data")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeat", type=int, help="how often, after a first time")
+    parser.add_argument("--options", type=json.loads, default=[], help="further options of mnist fit, as a JSON list")
     parser.add_argument("--tuned", action="store_true", help="with the process settings of mnist")
     args = parser.parse_args()
-    if args.tuned:
+    if args.tuned or args.program == "mnist":
         tune()
     prepare_digits("MNIST", args.data_dir)
-    if args.program == "one_epoch":
-        found = one_epoch(args.data_dir, args.device, args.seed)
-    else:
-        recipe = yaml.safe_load(Path(args.recipe).read_text()) | {"seed_everything": args.seed}
+
+    def run(seed: int) -> dict[str, Any]:
+        if args.program == "one_epoch":
+            return one_epoch(args.data_dir, args.device, seed)
+        if args.program == "mnist":
+            return mnist_fit(args.recipe, args.data_dir, args.device, seed, args.options)
+        recipe = yaml.safe_load(Path(args.recipe).read_text()) | {"seed_everything": seed}
         numbers = dict(zip(("mean", "std"), pixel_statistics("MNIST", args.data_dir), strict=True))
         recipe["model"] |= {name: value for name, value in numbers.items() if recipe["model"][name] is None}
-        found = (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
+        return (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
+
+    found: Any = run(args.seed)
+    if args.repeat:
+        found = [run(args.seed + number) for number in range(args.repeat)]
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 

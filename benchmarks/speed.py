@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                         # everything on the CPU
     python benchmarks/speed.py --parts recipes --recipes default --runs 5
-    python benchmarks/speed.py --accelerator gpu --parts recipes
+    python benchmarks/speed.py --accelerator gpu --parts warm --recipes cnn speedrun
 
 Times are only comparable within one run: machines are shared and noisy. The table gives medians, and ratios of medians.
 """
@@ -29,7 +29,18 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "configs"
-PARTS = ("recipes", "overhead", "startup", "data", "scaling", "speedrun")
+PARTS = ("recipes", "warm", "choices", "overhead", "startup", "data", "scaling", "speedrun")
+PROGRAMS = ("floor", "floor, tuned", "mnist fit", "quickstart")
+# What a recipe may choose for speed; the first is the recipe as it is.
+CHOICES: dict[str, list[str]] = {
+    "as it is": [],
+    "images on the CPU": ["--data.on_device=false"],
+    "bf16-mixed": ["--trainer.precision=bf16-mixed"],
+    "channels_last: false": ["--model.net.channels_last=false"],
+    "compile: true": ["--model.compile=true"],
+    "compile: reduce-overhead": ["--model.compile=reduce-overhead"],
+    "short_steps: false": ["--short_steps=false"],
+}
 Figures = dict[str, Any]
 
 
@@ -73,6 +84,14 @@ class Bench:
         seconds, memory, text = run([*command, "--device", self.device, *options], self.folder)
         return {**json.loads(text.strip().splitlines()[-1]), "process": seconds, "memory": memory}
 
+    def repeated(self, name: str, *options: str, runs: int | None = None) -> list[Figures]:
+        """A program several times in one process, after a first time in which libraries load and networks compile."""
+        print(f"{name} {' '.join(options)}: {runs or self.runs} times in one process", file=sys.stderr, flush=True)
+        command = [sys.executable, HERE / "programs.py", name, "--data_dir", str(self.folder / "data")]
+        repeat = ["--device", self.device, "--repeat", str(runs or self.runs)]
+        found: list[Figures] = json.loads(run([*command, *repeat, *options], self.folder)[2].strip().splitlines()[-1])
+        return found
+
     def fit(self, *options: str) -> Figures:
         """`mnist fit` as a user calls it, in a terminal of 80 columns, with one more callback that keeps the time."""
         path = self.folder / "timer.json"
@@ -102,8 +121,12 @@ def median(runs: list[Figures], name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def measure_recipe(bench: Bench, recipe: str, epochs: int | None) -> dict[str, list[Figures]]:
-    config = ["--config", str(CONFIGS / f"{recipe}.yaml"), *([f"--trainer.max_epochs={epochs}"] if epochs else [])]
+def options_of(recipe: str, epochs: int | None) -> list[str]:
+    return ["--config", str(CONFIGS / f"{recipe}.yaml"), *([f"--trainer.max_epochs={epochs}"] if epochs else [])]
+
+
+def measure_recipe(bench: Bench, recipe: str, epochs: int | None, names: Sequence[str]) -> dict[str, list[Figures]]:
+    config = options_of(recipe, epochs)
     complete = bench.folder / f"{recipe}.yaml"
     complete.write_text(run([bench.mnist, "fit", *config, "--print_config"], bench.folder)[2])
     programs: dict[str, Any] = {
@@ -112,7 +135,31 @@ def measure_recipe(bench: Bench, recipe: str, epochs: int | None) -> dict[str, l
         "mnist fit": lambda seed: bench.fit(*config, "--early_stopping=null", "--seed_everything", str(seed)),
         "quickstart": lambda seed: bench.program("quickstart", "--recipe", str(complete), "--seed", str(seed)),
     }
-    return bench.in_turn(programs, recipe)
+    return bench.in_turn({name: programs[name] for name in names}, recipe)
+
+
+def measure_warm(bench: Bench, recipe: str, epochs: int | None, seeds: int) -> dict[str, list[Figures]]:
+    """The recipe in processes that have begun already: how published times of GPUs are measured."""
+    complete = bench.folder / f"{recipe}.yaml"
+    complete.write_text(run([bench.mnist, "fit", *options_of(recipe, epochs), "--print_config"], bench.folder)[2])
+    config = ["--recipe", str(complete)]
+    fit = bench.repeated("mnist", *config, '--options=["--early_stopping=null", "--figures=null"]', runs=seeds)
+    if recipe == "speedrun":
+        return {"one_epoch": bench.repeated("one_epoch", runs=seeds), "mnist fit": fit}
+    return {"floor": bench.repeated("floor", *config, runs=seeds), "mnist fit": fit}
+
+
+def measure_choices(bench: Bench, recipe: str, epochs: int | None) -> dict[str, list[Figures]]:
+    """The last epoch of fits with other choices, each in a process of its own."""
+    found = {}
+    for name, choice in CHOICES.items():
+        options = ["--early_stopping=null", "--figures=null", *([f"--trainer.max_epochs={epochs}"] if epochs else []), *choice]
+        config = ["--recipe", str(CONFIGS / f"{recipe}.yaml"), f"--options={json.dumps(options)}"]
+        found[name] = bench.repeated("mnist", *config)
+    for runs in found.values():
+        for figures in runs:
+            figures["epoch"] = figures["epochs"][-1]
+    return found
 
 
 def measure_overhead(bench: Bench) -> dict[str, list[Figures]]:
@@ -214,6 +261,16 @@ def show(
     console.print(table)
 
 
+def say_spread(console: Console, found: dict[str, list[Figures]]) -> None:
+    for name, runs in found.items():
+        scores, fits = ([factor * run[key] for run in runs] for key, factor in (("accuracy", 100), ("fit", 1)))
+        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+        console.print(
+            f"{name}: {statistics.mean(scores):.3f}{spread} % (n = {len(scores)}), "
+            f"fit {min(fits):.3f} to {max(fits):.3f} s"
+        )
+
+
 def unequal_accuracies(recipe: str, found: dict[str, list[Figures]]) -> list[str]:
     """A complaint unless the mean accuracies are the same, within half a point or three standard errors.
 
@@ -245,6 +302,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
     parser.add_argument("--recipes", nargs="+", default=["seed_quickstart", "default", "cnn"], help="files in configs/")
+    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), help="for the recipes")
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
     parser.add_argument("--epochs", type=int, help="epochs of every recipe, instead of its own number")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of the speedrun")
@@ -261,6 +319,7 @@ def main() -> None:
         )
         training = {
             "fit": "fit",
+            "first_step": "its first step",
             "process": "whole process",
             "test": "test",
             "memory": "peak memory",
@@ -268,16 +327,30 @@ def main() -> None:
         }
         if "recipes" in args.parts:
             for recipe in args.recipes:
-                found = measure_recipe(bench, recipe, args.epochs)
+                found = measure_recipe(bench, recipe, args.epochs, args.programs)
                 everything[recipe] = found
                 show(console, recipe, found, base="floor", names=training)
                 settings = yaml.safe_load((bench.folder / f"{recipe}.yaml").read_text())
-                images = 48_000 * settings["trainer"]["max_epochs"]
+                images = int(60_000 * (1 - settings["data"]["val_size"])) * settings["trainer"]["max_epochs"]
                 rates = {name: f"{images / median(runs, 'fit'):,.0f}" for name, runs in found.items()}
                 console.print("training images per second of fit: " + ", ".join(f"{k} {v}" for k, v in rates.items()))
-                gain = median(found["quickstart"], "process") / median(found["mnist fit"], "process")
-                console.print(f"the whole process, against the quick start's way: {gain:.1f} times faster")
+                if {"quickstart", "mnist fit"} <= found.keys():
+                    gain = median(found["quickstart"], "process") / median(found["mnist fit"], "process")
+                    console.print(f"the whole process, against the quick start's way: {gain:.1f} times faster")
                 complaints += unequal_accuracies(recipe, found)
+        if "choices" in args.parts:
+            for recipe in args.recipes:
+                everything[f"choices, {recipe}"] = found = measure_choices(bench, recipe, args.epochs)
+                names = {"epoch": "last epoch", "fit": "fit", "accuracy": "test accuracy"}
+                show(console, f"choices, {recipe}", found, base="as it is", names=names)
+        if "warm" in args.parts:
+            for recipe in args.recipes:
+                seeds = args.seeds if recipe == "speedrun" else args.runs
+                everything[f"warm, {recipe}"] = found = measure_warm(bench, recipe, args.epochs, seeds)
+                names = {name: training[name] for name in ("fit", "first_step", "test", "accuracy")}
+                base = next(iter(found))
+                show(console, f"{recipe}, in a process that has begun", found, base=base, names=names)
+                say_spread(console, found)
         process = {"process": "whole process", "memory": "peak memory"}
         if "overhead" in args.parts:
             everything["overhead"] = found = measure_overhead(bench)
@@ -306,11 +379,7 @@ def main() -> None:
         if "speedrun" in args.parts:
             everything["speedrun"] = found = measure_speedrun(bench, args.seeds)
             show(console, f"speedrun, {args.seeds} seeds", found, base="one_epoch", names=training)
-            for name, runs in found.items():
-                scores = [100 * figures["accuracy"] for figures in runs]
-                console.print(
-                    f"{name}: {statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} % (n = {len(scores)})"
-                )
+            say_spread(console, found)
         args.output.write_text(json.dumps(everything, indent=1) + "\n")
         console.print(f"all figures are in {args.output}")
     if complaints:

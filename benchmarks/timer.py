@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+
+
+def _wait() -> None:
+    """Until a GPU has done what it was given: it works on while the program does."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 class Timer(pl.Callback):
-    """Writes seconds as JSON: of the whole fit, of each epoch with its validation, of the test; and what came out.
+    """Writes seconds as JSON: of the whole fit, of its first step, of each epoch with its validation, of the test; and
+    what came out.
 
     Args:
         path: The file.
@@ -23,12 +31,21 @@ class Timer(pl.Callback):
         self.found["first_batch_at"] = time.time()
         self._fit_began = self._epoch_began = time.perf_counter()
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if "first_step" not in self.found:
+            _wait()
+            self.found["first_step"] = time.perf_counter() - self._fit_began
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _wait()
         now = time.perf_counter()
         self.found["epochs"].append(now - self._epoch_began)
         self._epoch_began = now
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _wait()
         self.found |= {"fit": time.perf_counter() - self._fit_began, "steps": trainer.global_step}
         self._write()
 

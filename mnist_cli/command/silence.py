@@ -33,6 +33,8 @@ _LOG_LINES = (
     "GPU available:",  # a default run takes what there is
     "TPU available:",
     "HPU available:",
+    "LOCAL_RANK: 0 - CUDA_VISIBLE_DEVICES",
+    "You are using a CUDA device",  # and advice that the command follows (process.py)
     "`Trainer.fit` stopped:",  # the progress bar and the curves show how long it ran
     "Loading `train_dataloader` to estimate",  # so that a scheduler can span the run
     "Restoring states from",  # the command has named the checkpoint already

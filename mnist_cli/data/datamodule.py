@@ -31,6 +31,8 @@ from mnist_cli.data.statistics import say_if_dark_on_light
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 
+_MOST_ON_DEVICE = 2**30  # bytes of images, unless on_device says so
+
 
 class DigitDataModule(pl.LightningDataModule):
     """Handwritten digits in memory, split into training, validation and test.
@@ -53,7 +55,8 @@ class DigitDataModule(pl.LightningDataModule):
         images: What `predict` reads instead of the test set: a picture, a folder, a pattern such as 'scans/*.png', a
             .npy file of images, or a list of these.
         labels_from_name: Whether the names of these files begin with their label, as in 7_anything.png.
-        on_device: Keep the training images on the GPU (47 MB for MNIST) instead of copying each batch there.
+        on_device: Keep the training images on the GPU instead of copying each batch there; by default if num_workers is
+            0 and they take no more than 1 GiB (MNIST takes 47 MB).
         num_workers: Processes that load batches; with 0 the main process does, which is faster for data in memory.
     """
 
@@ -68,7 +71,7 @@ class DigitDataModule(pl.LightningDataModule):
         augment: list[nn.Module] | None = None,
         images: str | list[str] | None = None,
         labels_from_name: bool = False,
-        on_device: bool = False,
+        on_device: bool | None = None,
         num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
@@ -107,7 +110,9 @@ class DigitDataModule(pl.LightningDataModule):
             images, labels = self._read(train=False)
             self.test_set = DigitBatches(images, labels, numbered("test", range(len(labels))))
         else:
-            try_augment(self.augment)
+            try_augment(self.augment.cpu())
+            if self.trainer:
+                self.augment.to(self.trainer.strategy.root_device)
             images, labels = self._read(train=True)
             if self.val_size == 0:
                 if stage == "validate":
@@ -123,7 +128,10 @@ class DigitDataModule(pl.LightningDataModule):
                 self.train_set = self._place(DigitBatches(images.index_select(0, train), labels[train]))
 
     def _place(self, digits: DigitBatches) -> DigitBatches:
-        return digits.to(self.trainer.strategy.root_device) if self.on_device and self.trainer else digits
+        on_device = self.on_device
+        if on_device is None:
+            on_device = self.num_workers == 0 and digits.images.nbytes <= _MOST_ON_DEVICE
+        return digits.to(self.trainer.strategy.root_device) if on_device and self.trainer else digits
 
     def check_test_set(self, limit: float | None = None) -> None:
         """Find what is wrong with the test set before the training, not after it.

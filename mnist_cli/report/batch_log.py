@@ -87,7 +87,8 @@ class BatchLog(Callback):
         self._write(trainer, "test")
 
     def _hold(self, batch: tuple[Tensor, Tensor], logits: Tensor) -> None:
-        self._held = (batch[0][:_SHOWN], batch[1][:_SHOWN], logits[:_SHOWN])
+        # A CUDA graph writes the next batch's logits where these are.
+        self._held = (batch[0][:_SHOWN].cpu(), batch[1][:_SHOWN].cpu(), logits[:_SHOWN].cpu())
 
     def _write(self, trainer: pl.Trainer, stage: str) -> None:
         writer = writer_of(trainer)
