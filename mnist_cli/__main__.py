@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.insert(0, "fit")  # whose options are those of the other commands
     environment = dict(os.environ)
     try:
-        if not args or args[0] in ("-h", "--help"):
+        if not args or args[0] in ("-h", "--help", "help"):
             print(HELP)
             return 0 if args else 2
         if args[0] == "--version":
@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return print_completion(args[1:], SUBCOMMANDS)
         if args[0] not in SUBCOMMANDS:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
+            later = [one for one in args if one in SUBCOMMANDS and args[0].startswith("-")]
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
+            hint = f"it comes first: mnist {later[0]} {args[0]} ..." if later else hint
             raise UserError(f"there is no command '{args[0]}'; {hint}")
         if args[0] in PLAIN:
             try:

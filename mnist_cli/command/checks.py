@@ -168,9 +168,13 @@ def _check_devices(trainer: Namespace) -> None:
     accelerator, strategy, devices = trainer.accelerator, trainer.strategy, trainer.devices
     found = {name: AcceleratorRegistry[name]["accelerator"].is_available() for name in _ACCELERATORS}
     found |= {"auto": True, "gpu": found["cuda"] or found["mps"]}
-    if isinstance(accelerator, str) and not found.get(accelerator):
-        problem = "this machine has none; use" if accelerator in found else f"expected {any_of([*found])}; give"
-        raise UserError(f"--trainer.accelerator {accelerator}: {problem} cpu or auto.")
+    if isinstance(accelerator, str):
+        trainer.accelerator = accelerator.lower()
+        if not found.get(trainer.accelerator):
+            is_known = trainer.accelerator in found
+            problem = "this machine has none; use" if is_known else f"expected {any_of([*found])}; give"
+            raise UserError(f"--trainer.accelerator {accelerator}: {problem} cpu or auto.")
+        accelerator = trainer.accelerator
     strategies = ["auto", *StrategyRegistry.available_strategies()]
     if isinstance(strategy, str) and strategy.lower() not in strategies:
         near = (difflib.get_close_matches(strategy.lower(), strategies, n=1) or ["auto"])[0]
@@ -181,3 +185,5 @@ def _check_devices(trainer: Namespace) -> None:
     others = [name for name, is_there in found.items() if is_there and name not in ("cpu", "auto")]
     if (accelerator == "cpu" or (accelerator == "auto" and not others)) and not re.fullmatch(r"auto|\d+", text):
         raise UserError(f"--trainer.devices {devices}: on the CPU give a number of processes, or auto.")
+    if (accelerator == "cpu" or not others) and trainer.precision in (16, "16", "16-mixed", "16-true"):
+        raise UserError(f"--trainer.precision {trainer.precision}: the CPU trains in bfloat16; give bf16-mixed.")

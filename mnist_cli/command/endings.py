@@ -40,6 +40,8 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
     """
     try:
         status = work()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        raise
     except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             what = error.filename or "a file"

@@ -16,6 +16,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.model.networks import Network
 
 _NAMES_WIDTH = 33
+_MOST_NAMES = 60  # that a list shows; there are 700 torch modules
 # Lightning's own texts are paragraphs.
 _SHORT = {
     "config": "YAML file of settings; several are merged in order",
@@ -132,5 +133,10 @@ def names_for(option: str, parser: Any) -> str:
         near = difflib.get_close_matches(option, [name for name, kind in kinds.items() if class_of(kind)], n=1)
         hint = f"did you mean --{near[0]}.help?" if near else "`--help` lists the options."
         raise UserError(f"--{option}.help: this option takes no class; {hint}")
-    names = ", ".join(subclass_names(base))
-    return f"--{option} takes the path of a class or one of: {names}\n--{option}.help NAME lists its options."
+    own = subclass_names(base, within=f"mnist_cli.{option.partition('.')[0]}")
+    names = subclass_names(base)
+    if len(names) > _MOST_NAMES and own:  # any torch module will do
+        which = f"the path of a class, such as kornia.augmentation.RandomAffine, or one of: {', '.join(own)}"
+    else:
+        which = f"the path of a class or one of: {', '.join(names)}"
+    return f"--{option} takes {which}\n--{option}.help NAME lists its options."

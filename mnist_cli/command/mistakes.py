@@ -141,6 +141,8 @@ def _unknown_option(unknown: str, options: Mapping[str, Option]) -> str:
 
 def _unknown_setting(group: str, unknown: str, chosen: str, options: Mapping[str, Option]) -> str:
     name = ".".join(filter(None, (group, unknown)))
+    if meant := difflib.get_close_matches(unknown, ("class_path", "init_args"), n=1, cutoff=0.8):
+        return f"there is no setting {name}; did you mean {meant[0]}?"
     made = load(chosen)
     if group in options and class_of(options[group].kind) and not made:
         return f"{name}: choose the class first, with --{group} NAME; --{group}.help lists the names."
@@ -182,6 +184,8 @@ def _wrong_value(name: str, kind: Any, value: Any) -> str:
         hint = f"; did you mean [{given}]?"
     elif base and not near:
         hint = f"; see --{name.removesuffix('.help')}.help."
+    elif "a list such as [1, 2]" in expected and re.fullmatch(r"-?[\d.]+", str(value)):
+        hint = f"; give [{value}], or several as in --{name} [{value},{value}]."
     return f"{name}: expected {any_of(expected)}, got '{_text(value)}'{hint}"
 
 

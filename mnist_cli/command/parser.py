@@ -63,8 +63,9 @@ class DigitArgumentParser(LightningArgumentParser):
         """
         for action in self._all_actions():
             kinds = get_args(kind := getattr(action, "_typehint", None))
-            if get_origin(kind) in (Union, UnionType) and {int, float} <= {*kinds}:
-                action._typehint = Union[tuple(sorted(kinds, key=lambda kind: kind is float))]  # noqa: UP007
+            if get_origin(kind) in (Union, UnionType) and float in kinds and int in kinds[kinds.index(float) :]:
+                swapped = {int: float, float: int}
+                action._typehint = Union[tuple(swapped.get(kind, kind) for kind in kinds)]  # noqa: UP007
 
     def _options(self) -> dict[str, Option]:
         """The options of the command, with the types of their values."""

@@ -85,13 +85,18 @@ def class_of(kind: Any) -> type | None:
     return kind if is_class and kind.__module__ not in ("pathlib", "datetime", "builtins", "torch") else None
 
 
-def subclass_names(base: type) -> list[str]:
-    """Short names of the imported classes that fit where *base* is wanted, without private and abstract ones."""
+def subclass_names(base: type, within: str = "") -> list[str]:
+    """Short names of the imported classes that fit where *base* is wanted, without private and abstract ones.
+
+    Args:
+        base: The class.
+        within: Package that they have to be of; by default any.
+    """
     names: set[str] = set()
     bases = [base]
     while bases:
         found: list[type] = bases.pop().__subclasses__()
-        names |= {one.__name__ for one in found if not one.__name__.startswith("_")}
+        names |= {one.__name__ for one in found if one.__name__[0] != "_" and one.__module__.startswith(within)}
         bases += found
     return sorted(names)
 

@@ -139,11 +139,11 @@ def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     Raises:
         PictureError: If the file cannot be read, or there is no digit on it.
     """
-    return find_ink(_reduce(_to_colours(source)))
+    return find_ink(_reduce(read_colours(source)))
 
 
-def _to_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
-    """Colours, float32 in [0, 1], shape (H, W, C) with C 1 or 3."""
+def read_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+    """A picture upright and on paper, float32 in [0, 1], shape (H, W, C) with C 1 or 3; see `read_picture`."""
     if isinstance(source, np.ndarray):
         return _on_paper(_array_to_floats(source))
     try:

@@ -8,6 +8,7 @@ from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor, nn
 
 from mnist_cli.digits import SIDE
+from mnist_cli.errors import UserError
 
 # Width over length: of the 60,000 training images 5,343 of 6,742 ones are below it, and 8 other digits.
 _STRAIGHT = 0.2
@@ -26,10 +27,15 @@ class RandomAddedStrokes(nn.Module):
     Args:
         flag: Share of the straight strokes that get a flag.
         slash: Share of the rings that get a slash.
+
+    Raises:
+        UserError: If both are 0.
     """
 
     def __init__(self, flag: ClosedUnitInterval = 0.0, slash: ClosedUnitInterval = 0.0) -> None:
         super().__init__()
+        if not flag and not slash:
+            raise UserError("data.augment: RandomAddedStrokes adds nothing; give flag or slash a share above 0.")
         self.flag = flag
         self.slash = slash
 

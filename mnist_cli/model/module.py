@@ -217,9 +217,11 @@ class DigitModule(pl.LightningModule):
         if planned and planned[0]:
             steps = self.trainer.estimated_stepping_batches  # not earlier: the random numbers have to be restored
             if steps > planned[0]:
+                ended = self._schedules[0]["last_epoch"] >= planned[0] - 1
+                remedy = "it has ended; " if ended else "give the run's own number of epochs, or "
                 raise UserError(
                     f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "
-                    "give the run's own number of epochs, or start a new run without --ckpt_path."
+                    f"{remedy}start a new run without --ckpt_path."
                 )
 
     def _check_shapes(self, checkpoint: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mnist_cli.data.datamodule import data_of
-from mnist_cli.data.pictures import GivenPictures
+from mnist_cli.data.pictures import GivenPictures, read_colours
 from mnist_cli.digits import SIDE, class_names
 from mnist_cli.files import write_whole
 from mnist_cli.model.forward import make_images
@@ -95,12 +95,8 @@ def _given(pictures: Any, index: int) -> Image.Image:
     """The picture as it was given, upright, no larger than its tile."""
     if not isinstance(pictures, GivenPictures):
         return Image.fromarray(pictures.images[index, 0].numpy())
-    given = pictures.given(index)
-    if isinstance(given, np.ndarray):
-        return Image.fromarray(given)
-    with Image.open(given) as opened:
-        opened.draft("RGB", (2 * _TILE, 2 * _TILE))  # a large JPEG need not be decoded in full
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    colours = np.rint(read_colours(pictures.given(index)) * 255).astype(np.uint8)
+    picture = Image.fromarray(colours.squeeze(2) if colours.shape[2] == 1 else colours)
     picture.thumbnail((_TILE, _TILE))
     return picture
 
@@ -108,10 +104,9 @@ def _given(pictures: Any, index: int) -> Image.Image:
 def _tile(given: Image.Image, seen: np.ndarray, answer: str, name: str) -> Image.Image:
     """One picture: given on the left, seen on the right, the answer and the file's name below."""
     tile = Image.new("RGB", (2 * _TILE + 4, _TILE + 2 * (_TEXT + 4)), _GROUND)
-    picture = given.convert("RGBA")
-    picture = ImageOps.contain(picture, (_TILE, _TILE), Image.Resampling.BICUBIC)
+    picture = ImageOps.contain(given, (_TILE, _TILE), Image.Resampling.BICUBIC)
     tile.paste("white", (0, 0, _TILE, _TILE))
-    tile.paste(picture, ((_TILE - picture.width) // 2, (_TILE - picture.height) // 2), picture)
+    tile.paste(picture, ((_TILE - picture.width) // 2, (_TILE - picture.height) // 2))
     image = Image.fromarray(np.rint(seen * 255).astype(np.uint8)).resize((_TILE, _TILE), Image.Resampling.NEAREST)
     tile.paste(image, (_TILE + 4, 0))
     pen, font = ImageDraw.Draw(tile), ImageFont.load_default(_TEXT)

@@ -106,8 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         size = self.headers.get("Content-Length", "")
-        if not size.isdecimal() or int(size) > _LARGEST:
+        if not size.isdecimal():
             self.close_connection = True  # what comes is not read
+            self._answer_json(HTTPStatus.LENGTH_REQUIRED, {"error": "There is no picture, or its length is not given."})
+            return
+        if int(size) > _LARGEST:
+            self.close_connection = True
             problem = {"error": f"The picture is too large; {_LARGEST // 2**20} MB is the most."}
             self._answer_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, problem)
             return

@@ -118,16 +118,20 @@ class PredictionWriter(Callback):
     def _report(self, trainer: pl.Trainer) -> None:
         """Say what was written, and the accuracy if labels are known."""
         out = sys.stderr if self.path == "-" else sys.stdout
+        data = data_of(trainer)
         if self.path != "-":
-            print(f"{self._written:,} predictions are in {shown(Path(self.path or 'predictions.csv'))}", file=out)
+            count = self._written - self.failed
+            what = f"{count:,} prediction{'s are' if count != 1 else ' is'}"
+            place = f"{what} in {shown(Path(self.path or 'predictions.csv'))}"
+            print(f"{place}, of the test images of {data.dataset}" if data.images is None else place, file=out)
         if self.failed:
             verb = "picture cannot" if self.failed == 1 else "pictures cannot"
             print(f"{self.failed:,} {verb} be read; the column note says why", file=out)
-        if not data_of(trainer).labels_from_name:
+        if not data.labels_from_name:
             return
         total = self._confusions.total()
         if self._unlabelled:
-            print(f"{self._unlabelled:,} names do not begin with a digit, as in 7_anything.png", file=out)
+            print(f"{self._unlabelled:,} names do not begin with one digit, as in 7_anything.png", file=out)
         if not total:
             return
         correct = sum(count for (label, digit), count in self._confusions.items() if label == digit)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import QUICK, RUN, SHORT, metrics, rows
+from helpers import QUICK, RUN, SHORT, metrics, rows, stop_at
 
 from mnist_cli import __version__
 from mnist_cli.__main__ import HELP, SUBCOMMANDS
@@ -87,13 +87,23 @@ def test_a_run_in_the_middle_of_an_epoch_is_not_complete(tmp_path, monkeypatch, 
     assert "(in epoch 1)" in capfd.readouterr().err
 
 
+def test_a_schedule_that_was_planned_shorter_and_has_not_ended_can_be_finished(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    schedule = ["--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.01", "--trainer.max_epochs=2"]
+    quick = ["--trainer.limit_val_batches=1", "--test_after_fit=false", f"--trainer.callbacks=[{stop_at(45)}]"]
+    assert mnist("fit", *SHORT, *schedule, *quick) == 143
+    assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=3") == 2
+    assert "planned for 80 steps, not 120; give the run's own number of epochs, or start" in capfd.readouterr().err
+
+
 def test_a_schedule_that_was_planned_shorter_is_named(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     schedule = ["--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.01"]
     quick = ["--trainer.limit_val_batches=1", "--test_after_fit=false", "--figures=null"]
     assert mnist("fit", *SHORT, *schedule, *quick) == 0
     assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
-    assert "the run's schedule was planned for 40 steps, not 80; give the run's own" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "the run's schedule was planned for 40 steps, not 80; it has ended; start a new run without" in said
     assert mnist("fit", "--ckpt_path=last") == 2
     assert "that run is complete, 1 of 1 epochs; its schedule has ended too" in capfd.readouterr().err
     assert not Path("lightning_logs/version_1").exists()

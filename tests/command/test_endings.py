@@ -3,6 +3,8 @@
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,9 @@ def test_a_run_killed_before_its_first_last_checkpoint_is_not_passed_over(workpl
     more = ["--trainer.max_epochs=3", "--test_after_fit=false", "--figures=null"]
     assert mnist("fit", "--ckpt_path", "last", *more) == 0
     assert "(of run version_1, " in capfd.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake(tmp_path):
+    command = f"set -o pipefail; '{sys.executable}' -m mnist_cli fit --help | true"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

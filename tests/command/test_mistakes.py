@@ -22,6 +22,9 @@ GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"
     ("command", "message"),
     [
         ("fti", "there is no command 'fti'; did you mean fit?"),
+        ("--config x.yaml fit", "there is no command '--config'; it comes first: mnist fit --config ..."),
+        ("fit --model.net.hidden_sizes 256", "give [256], or several as in --model.net.hidden_sizes [256,256]."),
+        ('fit --data.augment "[{class_pth: x}]"', "no setting data.augment.class_pth; did you mean class_path?"),
         ("fit --data.bach_size 3", "no option --data.bach_size; did you mean --data.batch_size?"),
         ("fit --trainer.max_ep 3", "no option --trainer.max_ep; did you mean --trainer.max_epochs?"),
         ("fit --config bad_key.yaml", "no setting data.bach_size; did you mean data.batch_size?"),

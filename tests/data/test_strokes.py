@@ -5,6 +5,7 @@ import torch
 
 from mnist_cli import RandomAddedStrokes, read_digits
 from mnist_cli.data.batches import to_floats
+from mnist_cli.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,14 @@ def test_most_ones_get_a_flag_and_most_zeros_a_slash_and_hardly_anything_else(di
     assert ink.min() >= 1 - 1e-5  # nothing of a digit is lost
 
 
-def test_the_share_is_the_share_and_nothing_is_the_default(digits):
+def test_strokes_that_are_never_added_are_a_mistake():
+    with pytest.raises(UserError, match="give flag or slash a share above 0"):
+        RandomAddedStrokes()
+
+
+def test_the_share_is_the_share(digits):
     images, _ = digits
     torch.manual_seed(0)
-    assert torch.equal(RandomAddedStrokes()(images), images)
     few, all_of_them = (changed(images, RandomAddedStrokes(flag=share)(images)).sum() for share in (0.25, 1.0))
     assert 0.15 < few / all_of_them < 0.35
 

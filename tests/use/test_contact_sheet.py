@@ -40,6 +40,23 @@ def test_what_was_given_and_what_was_seen_stand_side_by_side(test_digits):
     assert np.abs(small - seen).mean() < 0.05
 
 
+@pytest.mark.parametrize("kind", ["I;16", "RGBA", "P"])
+def test_a_picture_of_any_kind_is_shown_as_a_person_sees_it(place, test_digits, monkeypatch, kind):
+    ink = np.kron(test_digits[0][0].numpy(), np.ones((4, 4), np.uint8))
+    if kind == "I;16":
+        Image.fromarray((255 - ink).astype(np.uint16) * 257).save("7.png")
+    elif kind == "RGBA":  # light ink on nothing
+        Image.fromarray(np.dstack([np.full_like(ink, 255)] * 3 + [ink])).save("7.png")
+    else:
+        Image.fromarray(255 - ink).convert("P").save("7.png")
+    shown = []
+    monkeypatch.setattr("mnist_cli.use.contact_sheet._tile", lambda *tile: shown.append(tile) or _tile(*tile))
+    assert main(["predict", "7.png"]) == 0
+    given = np.asarray(shown[0][0].convert("L").resize((112, 112)), float) / 255
+    expected = ink / 255 if kind == "RGBA" else 1 - ink / 255
+    assert np.abs(given - expected).mean() < 0.05
+
+
 def test_a_name_that_is_too_long_is_cut_and_says_so(test_digits):
     image = test_digits[0][0].numpy() / 255
     tiles = [

@@ -179,6 +179,16 @@ def test_a_picture_that_is_too_large_is_not_even_read(page):
     connection.close()
 
 
+def test_a_request_without_a_picture_is_told_so(page):
+    connection = HTTPConnection(page.split("/")[2])
+    connection.putrequest("POST", "/read")
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 411
+    assert "no picture" in json.load(response)["error"]
+    connection.close()
+
+
 def test_only_the_files_of_the_page_are_served(page):
     for path in ("../demo.py", "%2e%2e/demo.py", "nothing"):
         with pytest.raises(urllib.error.HTTPError) as error:

@@ -33,9 +33,14 @@ def test_a_folder_is_read_with_all_below_it_and_labels_come_from_the_names(pictu
     assert "accuracy 100.00 % (95 % interval 72.25 to 100.00), 10 of 10" in capsys.readouterr().out
 
 
-def test_a_picture_that_cannot_be_read_has_a_reason_and_the_others_are_answered(pictures):
+def test_a_picture_that_cannot_be_read_has_a_reason_and_the_others_are_answered(pictures, capsys):
     (pictures / "scans/3_empty.png").touch()
     (pictures / "scans/4_text.png").write_text("hello")
+    assert main(["predict", "scans/*.png"]) == 1
+    assert "5 predictions are in " in (said := capsys.readouterr().out)
+    assert "2 pictures cannot be read" in said
+    assert main(["predict", "scans/7_0.png"]) == 0
+    assert "1 prediction is in " in capsys.readouterr().out
     assert main(["predict", "scans/*.png"]) == 1
     notes = {row["file"]: row["note"] for row in rows(RUN / "predictions.csv")}
     assert len(notes) == 7
