@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSamp
 
 from mnist_cli.errors import UserError
 
+MOST_ON_DEVICE = 2**30  # bytes of images that are kept on a GPU without being asked for
+
 
 class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
     """Digits in memory; a batch is one indexing operation, not one per image.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mnist_cli.data.arrays import read_images
 from mnist_cli.data.augment import try_augment
 from mnist_cli.data.batches import (
+    MOST_ON_DEVICE,
     DigitBatches,
     Share,
     Shuffled,
@@ -30,8 +31,6 @@ from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.data.statistics import say_if_dark_on_light
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
-
-_MOST_ON_DEVICE = 2**30  # bytes of images, unless on_device says so
 
 
 class DigitDataModule(pl.LightningDataModule):
@@ -55,8 +54,7 @@ class DigitDataModule(pl.LightningDataModule):
         images: What `predict` reads instead of the test set: a picture, a folder, a pattern such as 'scans/*.png', a
             .npy file of images, or a list of these.
         labels_from_name: Whether the names of these files begin with their label, as in 7_anything.png.
-        on_device: Keep the training images on the GPU instead of copying each batch there; by default if num_workers is
-            0 and they take no more than 1 GiB (MNIST takes 47 MB).
+        on_device: Keep the training images on the GPU; by default up to 1 GiB (MNIST takes 47 MB) without num_workers.
         num_workers: Processes that load batches; with 0 the main process does, which is faster for data in memory.
     """
 
@@ -111,8 +109,7 @@ class DigitDataModule(pl.LightningDataModule):
             self.test_set = DigitBatches(images, labels, numbered("test", range(len(labels))))
         else:
             try_augment(self.augment.cpu())
-            if self.trainer:
-                self.augment.to(self.trainer.strategy.root_device)
+            self.augment.to(self.trainer.strategy.root_device if self.trainer else "cpu")
             images, labels = self._read(train=True)
             if self.val_size == 0:
                 if stage == "validate":
@@ -128,10 +125,10 @@ class DigitDataModule(pl.LightningDataModule):
                 self.train_set = self._place(DigitBatches(images.index_select(0, train), labels[train]))
 
     def _place(self, digits: DigitBatches) -> DigitBatches:
-        on_device = self.on_device
-        if on_device is None:
-            on_device = self.num_workers == 0 and digits.images.nbytes <= _MOST_ON_DEVICE
-        return digits.to(self.trainer.strategy.root_device) if on_device and self.trainer else digits
+        by_default = self.on_device is None and not self.num_workers and digits.images.nbytes <= MOST_ON_DEVICE
+        return (
+            digits.to(self.trainer.strategy.root_device) if self.trainer and (self.on_device or by_default) else digits
+        )
 
     def check_test_set(self, limit: float | None = None) -> None:
         """Find what is wrong with the test set before the training, not after it.

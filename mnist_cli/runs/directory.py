@@ -90,6 +90,12 @@ class Run:
         """The file of the checkpoint `best` or `last`."""
         return self.checkpoints / f"{name}.ckpt"
 
+    def foreign_checkpoint(self) -> Path | None:
+        """A checkpoint of a run that a Trainer wrote without `mnist fit`, under a name of Lightning's; else None."""
+        if self.config.exists() or self.record_file.exists() or self.metrics.exists():
+            return None
+        return next(self.checkpoints.glob("*.ckpt"), None)
+
     def discard_if_empty(self) -> None:
         """Remove the directory of a run that ended before there was anything to go on from."""
         if not any(self.checkpoints.glob("*.ckpt")) and not self.metrics.exists():
@@ -158,7 +164,9 @@ def find_checkpoint(wanted: str, root: Path, *, resume: bool = False) -> Path:
                 if file.is_file():
                     return file
     if called:
-        raise UserError(f"--ckpt_path {wanted}: run {called[0].path.name} has no checkpoint; give another run.")
+        foreign = called[0].foreign_checkpoint()
+        remedy = f"no best.ckpt; give its file, {shown(foreign)}." if foreign else "no checkpoint; give another run."
+        raise UserError(f"--ckpt_path {wanted}: run {called[0].path.name} has {remedy}")
     if path.is_dir():
         raise UserError(
             f"--ckpt_path {wanted}: the directory has no checkpoints/best.ckpt; give a run directory or a file."

@@ -174,6 +174,17 @@ def test_a_directory_with_nothing_in_it_is_a_row(three, capsys):
     assert table(capsys)[-1] == "7: there is no config.yaml."
 
 
+def test_a_run_of_a_trainer_alone_is_not_called_damaged(three, capsys):
+    checkpoint = RUN.parent / "version_7/checkpoints/epoch=0-step=20.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    lines = table(capsys)
+    assert "unrecorded" in next(line.split() for line in lines if line.split()[0] == "7")
+    assert lines[-1].startswith("7: made by a Trainer without `mnist fit`; give the file of its checkpoint")
+    assert main(["test", "--ckpt_path=7"]) == 2
+    assert f"run version_7 has no best.ckpt; give its file, {checkpoint}." in capsys.readouterr().err
+
+
 def test_a_run_of_an_older_version_is_shown_as_far_as_it_is_known(three, capsys):
     (RUN / "run.json").unlink()
     assert "unrecorded" in next(line.split() for line in table(capsys) if line.split()[0] == "0")
