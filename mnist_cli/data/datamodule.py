@@ -114,8 +114,7 @@ class DigitDataModule(pl.LightningDataModule):
             if self.val_size == 0:
                 if stage == "validate":
                     raise UserError(
-                        "data.val_size 0: this run trained on all of its images and kept none for validation; "
-                        "use `mnist test`."
+                        "data.val_size 0: this run kept none of its images for validation; use `mnist test`."
                     )
                 self.train_set = self._place(DigitBatches(images, labels))
                 return
@@ -126,9 +125,8 @@ class DigitDataModule(pl.LightningDataModule):
 
     def _place(self, digits: DigitBatches) -> DigitBatches:
         by_default = self.on_device is None and not self.num_workers and digits.images.nbytes <= MOST_ON_DEVICE
-        return (
-            digits.to(self.trainer.strategy.root_device) if self.trainer and (self.on_device or by_default) else digits
-        )
+        wanted = self.trainer and (self.on_device or by_default)
+        return digits.to(self.trainer.strategy.root_device) if wanted else digits
 
     def check_test_set(self, limit: float | None = None) -> None:
         """Find what is wrong with the test set before the training, not after it.
