@@ -2,9 +2,11 @@
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
@@ -15,7 +17,10 @@ from mnist_cli.report.tensorboard import write_picture, writer_of
 
 _SHOWN = 64  # images of a batch that TensorBoard shows: the quick start's batch
 _COLUMNS, _CARD, _LINE, _MARGIN = 8, 56, 13, 6  # pixels; an image is drawn twice as large
-_INK, _WRONG = "#333333", "#c62828"
+_WHITE, _INK, _RED = 127, 51 * 127 // 255, (198, 40, 40)
+# Half of the colours are grey levels, from black to white; the others go from white to red.
+_COLOURS = [round(level * 255 / 127) for level in range(128) for _ in "RGB"]
+_COLOURS += [round(255 + (red - 255) * share / 127) for share in range(128) for red in _RED]
 
 
 def labelled_grid(images: Tensor, labels: Sequence[str], answers: Sequence[str]) -> Any:
@@ -27,22 +32,35 @@ def labelled_grid(images: Tensor, labels: Sequence[str], answers: Sequence[str])
         answers: Name of the class that the network read.
 
     Returns:
-        A picture of PIL's.
+        A picture of PIL's, with a palette, because a third of the bytes are compressed in a third of the time.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
     width, height = _CARD + _MARGIN, _CARD + 2 * _LINE + _MARGIN
     rows, columns = -(-len(images) // _COLUMNS), min(_COLUMNS, len(images))
-    grid = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), "white")
-    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(_LINE - 2)
-    pixels = (images.float().clamp(0, 1) * 255).round().byte().squeeze(1).cpu().numpy()
-    for at, (image, label, answer) in enumerate(zip(pixels, labels, answers, strict=True)):
-        left, top = _MARGIN + at % _COLUMNS * width, _MARGIN + at // _COLUMNS * height
-        grid.paste(Image.fromarray(image).resize((_CARD, _CARD), Image.Resampling.NEAREST), (left, top))
-        pen.text((left, top + _CARD), label, _INK, font)
+    cards = np.full((rows * columns, height, width), _WHITE, np.uint8)
+    text, across = _MARGIN + _CARD, slice(_MARGIN, width)
+    pixels = (images.float().clamp(0, 1) * _WHITE).round().byte().squeeze(1).cpu().numpy()
+    cards[: len(images), _MARGIN:text, across] = pixels.repeat(2, 1).repeat(2, 2)
+    for card, label, answer in zip(cards, labels, answers, strict=False):
+        card[text : text + _LINE, across] = _WHITE - _coverage(label) * (_WHITE - _INK)
         if answer != label:
-            pen.text((left, top + _CARD + _LINE), answer, _WRONG, font)
-    return grid
+            card[text + _LINE :, across] = _WHITE + 1 + _coverage(answer) * 127
+    grid = cards.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    picture = Image.fromarray(np.pad(grid, (0, _MARGIN), constant_values=_WHITE))
+    picture.putpalette(_COLOURS)
+    return picture
+
+
+@cache
+def _coverage(text: str) -> np.ndarray:
+    """How much of each pixel a line of text covers, in [0, 1], shape (13, 56)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    line = Image.new("L", (_CARD, _LINE))
+    ImageDraw.Draw(line).text((0, 0), text, 255, ImageFont.load_default(_LINE - 2))
+    coverage: np.ndarray = np.asarray(line, np.float32) / 255
+    return coverage
 
 
 class BatchLog(Callback):
