@@ -125,8 +125,8 @@ class DigitDataModule(pl.LightningDataModule):
 
     def _place(self, digits: DigitBatches) -> DigitBatches:
         by_default = self.on_device is None and not self.num_workers and digits.images.nbytes <= MOST_ON_DEVICE
-        wanted = self.trainer and (self.on_device or by_default)
-        return digits.to(self.trainer.strategy.root_device) if wanted else digits
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return digits.to(device) if self.on_device or by_default else digits
 
     def check_test_set(self, limit: float | None = None) -> None:
         """Find what is wrong with the test set before the training, not after it.
