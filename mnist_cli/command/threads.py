@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from mnist_cli.command.mistakes import load
 from mnist_cli.digits import SIDE
 
-# Multiplications of a forward pass over one batch that are worth a thread: about 5 ms of work, with the backward pass.
-_WORTH_A_THREAD = 50e6
+# Multiplications of a forward pass over one batch that are worth two threads, half a millisecond of work with the backward
+# pass, and those that are worth every further one, 5 ms.
+_WORTH_TWO, _WORTH_A_THREAD = 5e6, 50e6
 
 
 @contextmanager
@@ -47,7 +48,8 @@ def choose_threads(config: Namespace) -> int:
         return threads
     processors = count_processors()
     work = _multiplications(config.model.net) * config.data.batch_size
-    return max(1, min(processors, round(work / _WORTH_A_THREAD)) if work else processors)
+    worth = max(round(work / _WORTH_A_THREAD), 2 if work >= _WORTH_TWO else 1) if work else processors
+    return min(processors, worth)
 
 
 def _multiplications(net: Namespace) -> int:

@@ -18,9 +18,9 @@ def threads_of_a_fit(mnist, *options):
     return yaml.safe_load((RUN / "config.yaml").read_text())["threads"]
 
 
-def test_small_steps_get_one_thread_and_large_ones_more(mnist):
-    small = threads_of_a_fit(mnist, "--model.net.hidden_sizes=[128, 64]", "--data.batch_size=64")
-    assert small == 1
+@pytest.mark.parametrize(("batch_size", "threads"), [(16, 1), (64, 2), (512, 2)])
+def test_small_steps_get_one_thread_and_those_of_the_quick_start_two(mnist, batch_size, threads):
+    assert threads_of_a_fit(mnist, "--model.net.hidden_sizes=[128, 64]", f"--data.batch_size={batch_size}") == threads
 
 
 def test_large_steps_get_all_processors(mnist):
