@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mnist_cli.command.mistakes import load
 from mnist_cli.digits import SIDE
 
-# Multiplications of a forward pass over one batch that are worth two threads, half a millisecond of work with the backward
-# pass, and those that are worth every further one, 5 ms.
+# Multiplications of a forward pass over one batch that are worth two threads, half a millisecond of work with the
+# backward pass, and those that are worth every further one, 5 ms.
 _WORTH_TWO, _WORTH_A_THREAD = 5e6, 50e6
 
 
