@@ -73,27 +73,6 @@ def write_whole(path: Path, content: str | bytes | memoryview, *, flush: bool = 
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def link_whole(source: Path, path: Path) -> bool:
-    """Let a file have the content of another one, which costs no writing, as a second name of it.
-
-    Args:
-        source: A file that is only ever replaced, as `whole_file` does, never written into.
-        path: The new name, in a folder that exists; an older file is replaced.
-
-    Returns:
-        Whether it was done: not every file system has such links.
-    """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        beside.hardlink_to(source)
-        beside.replace(path)
-    except OSError:
-        return False
-    finally:
-        beside.unlink(missing_ok=True)
-    return True
-
-
 def json_text(value: Any) -> str:
     """A value as JSON; text stands for the numbers that JSON does not have, such as a threshold of `inf`."""
     return json.dumps(_finite(value), indent=1, allow_nan=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_cli.files import json_text, link_whole, whole_file, write_whole
+from mnist_cli.files import json_text, whole_file, write_whole
 
 
 def test_a_file_is_written_in_a_new_folder_and_nothing_stays_beside_it(tmp_path):
@@ -87,16 +87,3 @@ def test_json_has_text_where_it_has_no_number():
     value = {"threshold": math.inf, "list": [math.nan, (1.5, -math.inf)], "text": "inf"}
     assert json.loads(json_text(value)) == {"threshold": "inf", "list": ["nan", [1.5, "-inf"]], "text": "inf"}
     assert "Infinity" not in json_text(value)
-
-
-def test_a_second_name_keeps_the_content_when_the_first_gets_another(tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    for content in ("1", "2"):
-        write_whole(first, content)
-        assert link_whole(first, second)
-        assert link_whole(first, second)  # again: it is the same file already
-    write_whole(first, "3")
-    assert (first.read_text(), second.read_text()) == ("3", "2")
-    assert not link_whole(tmp_path / "absent", second)
-    assert second.read_text() == "2"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from mnist_cli.files import link_whole, write_whole
+from mnist_cli.files import write_whole
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -89,9 +89,12 @@ class LastCheckpoint(RunCheckpoint):
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         best = self._saved_now(trainer)
-        if best is None or not link_whole(best, Path(filepath)):
+        if best is None:
             super()._save_checkpoint(trainer, filepath)
             return
+        write_whole(
+            Path(filepath), best.read_bytes(), flush=False
+        )  # the best one is on the disk, and can take its place
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         for logger in trainer.loggers:
