@@ -42,7 +42,7 @@ def test_without_validation_all_images_train(data_dir):
     data = make_data(data_dir, val_size=0)
     assert len(data.train_set) == 60_000
     assert data.val_dataloader() == []
-    with pytest.raises(UserError, match="val_size 0: this run trained on all of its images"):
+    with pytest.raises(UserError, match="val_size 0: this run kept none of its images"):
         data.setup("validate")
 
 
