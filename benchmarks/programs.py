@@ -28,7 +28,7 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from mnist_cli.command.process import tune
+from mnist_cli.command.process import prepare, tune
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.data.statistics import pixel_statistics
 
@@ -271,7 +271,9 @@ def main() -> None:
     parser.add_argument("--options", type=json.loads, default=[], help="further options of mnist fit, as a JSON list")
     parser.add_argument("--tuned", action="store_true", help="with the process settings of mnist")
     args = parser.parse_args()
-    if args.tuned or args.program == "mnist":
+    if args.program == "mnist":
+        prepare()
+    elif args.tuned:
         tune()
     prepare_digits("MNIST", args.data_dir)
 

@@ -153,7 +153,8 @@ def measure_choices(bench: Bench, recipe: str, epochs: int | None) -> dict[str, 
     """The last epoch of fits with other choices, each in a process of its own."""
     found = {}
     for name, choice in CHOICES.items():
-        options = ["--early_stopping=null", "--figures=null", *([f"--trainer.max_epochs={epochs}"] if epochs else []), *choice]
+        shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
+        options = ["--early_stopping=null", "--figures=null", *shorter, *choice]
         config = ["--recipe", str(CONFIGS / f"{recipe}.yaml"), f"--options={json.dumps(options)}"]
         found[name] = bench.repeated("mnist", *config)
     for runs in found.values():
