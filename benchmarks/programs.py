@@ -142,7 +142,7 @@ def quickstart(recipe: Recipe, data_dir: str, device: str) -> dict[str, Any]:
     model, data = recipe["model"], recipe["data"]
     pl.seed_everything(recipe["seed_everything"])
     plain = [ToTensor(), Normalize((model["mean"],), (model["std"],))]
-    turned = [affine(spec["init_args"]) for spec in data["augment"] or [] if "degrees" in spec["init_args"]]
+    turned = [affine(spec["init_args"]) for spec in data["augment"] or [] if "translate_px" in spec["init_args"]]
 
     class Module(pl.LightningModule):
         def __init__(self) -> None:

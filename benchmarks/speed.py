@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "configs"
 PARTS = ("recipes", "warm", "choices", "overhead", "startup", "data", "scaling", "speedrun")
 PROGRAMS = ("floor", "floor, tuned", "mnist fit", "quickstart")
+FLOORS = {"floor": [], "floor, tuned": ["--tuned"]}
 # What a recipe may choose for speed; the first is the recipe as it is.
 CHOICES: dict[str, list[str]] = {
     "as it is": [],
@@ -146,13 +147,17 @@ def measure_warm(bench: Bench, recipe: str, epochs: int | None, seeds: int) -> d
     fit = bench.repeated("mnist", *config, '--options=["--early_stopping=null", "--figures=null"]', runs=seeds)
     if recipe == "speedrun":
         return {"one_epoch": bench.repeated("one_epoch", runs=seeds), "mnist fit": fit}
-    return {"floor": bench.repeated("floor", *config, runs=seeds), "mnist fit": fit}
+    floor = {name: bench.repeated("floor", *config, *more, runs=seeds) for name, more in FLOORS.items()}
+    return {**floor, "mnist fit": fit}
 
 
 def measure_choices(bench: Bench, recipe: str, epochs: int | None) -> dict[str, list[Figures]]:
     """The last epoch of fits with other choices, each in a process of its own."""
     found = {}
+    is_cnn = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["model"]["net"]["class_path"] == "CNN"
     for name, choice in CHOICES.items():
+        if "channels_last" in name and not is_cnn:
+            continue
         shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
         options = ["--early_stopping=null", "--figures=null", *shorter, *choice]
         config = ["--recipe", str(CONFIGS / f"{recipe}.yaml"), f"--options={json.dumps(options)}"]
@@ -301,7 +306,8 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    usual = [part for part in PARTS if part not in ("warm", "choices")]
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=usual, help="what to measure")
     parser.add_argument("--recipes", nargs="+", default=["seed_quickstart", "default", "cnn"], help="files in configs/")
     parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), help="for the recipes")
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
@@ -330,7 +336,7 @@ def main() -> None:
             for recipe in args.recipes:
                 found = measure_recipe(bench, recipe, args.epochs, args.programs)
                 everything[recipe] = found
-                show(console, recipe, found, base="floor", names=training)
+                show(console, recipe, found, base="floor" if "floor" in found else None, names=training)
                 settings = yaml.safe_load((bench.folder / f"{recipe}.yaml").read_text())
                 images = int(60_000 * (1 - settings["data"]["val_size"])) * settings["trainer"]["max_epochs"]
                 rates = {name: f"{images / median(runs, 'fit'):,.0f}" for name, runs in found.items()}

@@ -9,9 +9,9 @@ import lightning.pytorch as pl
 import torch
 
 
-def _wait() -> None:
+def _wait(trainer: pl.Trainer) -> None:
     """Until a GPU has done what it was given: it works on while the program does."""
-    if torch.cuda.is_available():
+    if trainer.strategy.root_device.type == "cuda":
         torch.cuda.synchronize()
 
 
@@ -35,17 +35,17 @@ class Timer(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if "first_step" not in self.found:
-            _wait()
+            _wait(trainer)
             self.found["first_step"] = time.perf_counter() - self._fit_began
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _wait()
+        _wait(trainer)
         now = time.perf_counter()
         self.found["epochs"].append(now - self._epoch_began)
         self._epoch_began = now
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        _wait()
+        _wait(trainer)
         self.found |= {"fit": time.perf_counter() - self._fit_began, "steps": trainer.global_step}
         self._write()
 

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1)
             later = [one for one in args if one in SUBCOMMANDS and args[0].startswith("-")]
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(SUBCOMMANDS)}."
-            hint = f"it comes first: mnist {later[0]} {args[0]} ..." if later else hint
+            hint = f"it comes first: mnist {later[-1]} {args[0]} ..." if later else hint
             raise UserError(f"there is no command '{args[0]}'; {hint}")
         if args[0] in PLAIN:
             try:
@@ -132,8 +132,8 @@ def _others_work(looks: int = 5) -> bool:
         except (OSError, ValueError, IndexError):  # not Linux
             return True
         time.sleep(0.002)
-    ours = len(os.sched_getaffinity(0))
-    return sorted(running)[looks // 2] - 1 + ours > (os.cpu_count() or 1)
+    others, ours, all_there_are = sorted(running)[looks // 2] - 1, len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    return others > 0 and (ours < all_there_are or others + ours > all_there_are)  # they may have been given the same
 
 
 def command() -> None:

@@ -79,7 +79,14 @@ def test_the_lines_for_a_notebook_train_without_a_warning(tmp_path, data_dir):
 
 @pytest.mark.parametrize(
     ("running", "processors", "ours", "busy"),
-    [("11111", 2, 2, False), ("22212", 2, 2, True), ("12121", 2, 2, False), ("22222", 16, 2, False), ("x", 2, 2, True)],
+    [
+        ("11111", 2, 2, False),
+        ("22212", 2, 2, True),
+        ("12121", 2, 2, False),
+        ("22222", 16, 2, True),
+        ("11111", 16, 2, False),
+        ("x", 2, 2, True),
+    ],
 )
 def test_threads_sleep_while_they_wait_if_others_need_the_processors(monkeypatch, running, processors, ours, busy):
     looks = iter(running)

@@ -38,6 +38,12 @@ def check_settings(config: Namespace, command: str) -> None:
         check_name(config.name)
     check_values(config)
     _check_devices(config.trainer)
+    if command == "fit" and config.trainer.precision in (16, "16", "16-mixed"):  # a run of a GPU is tested on a CPU too
+        gpu = CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+        if config.trainer.accelerator == "cpu" or not gpu:
+            raise UserError(
+                f"--trainer.precision {config.trainer.precision}: a CPU trains in bfloat16; give bf16-mixed."
+            )
     profiler = config.trainer.profiler
     if isinstance(profiler, str) and profiler not in _PROFILERS:
         raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
@@ -185,5 +191,3 @@ def _check_devices(trainer: Namespace) -> None:
     others = [name for name, is_there in found.items() if is_there and name not in ("cpu", "auto")]
     if (accelerator == "cpu" or (accelerator == "auto" and not others)) and not re.fullmatch(r"auto|\d+", text):
         raise UserError(f"--trainer.devices {devices}: on the CPU give a number of processes, or auto.")
-    if (accelerator == "cpu" or not others) and trainer.precision in (16, "16", "16-mixed", "16-true"):
-        raise UserError(f"--trainer.precision {trainer.precision}: the CPU trains in bfloat16; give bf16-mixed.")

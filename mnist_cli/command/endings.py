@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -40,9 +41,9 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
     """
     try:
         status = work()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        raise
     except (MisconfigurationException, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            raise
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             what = error.filename or "a file"
             raise UserError(f"the disk is full: {what} cannot be written; free some space.") from error
@@ -80,6 +81,14 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
             return 141
         status = 130 if isinstance(error.__context__, KeyboardInterrupt) else int(error.code or 0)
     return 128 + signals.received if signals.received and is_main_process() else status
+
+
+def _reader_is_gone() -> bool:
+    """Whether the program that reads this one's output, such as `head`, has ended."""
+    streams = select.poll()
+    for descriptor in (1, 2):
+        streams.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in streams.poll(0))
 
 
 def is_main_process() -> bool:

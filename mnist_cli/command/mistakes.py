@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from mnist_cli.command.types import any_of, arguments_of, choices_of, class_of, describe_type, subclass_names
 from mnist_cli.imports import belongs_to
@@ -184,7 +184,10 @@ def _wrong_value(name: str, kind: Any, value: Any) -> str:
         hint = f"; did you mean [{given}]?"
     elif base and not near:
         hint = f"; see --{name.removesuffix('.help')}.help."
-    elif "a list such as [1, 2]" in expected and re.fullmatch(r"-?[\d.]+", str(value)):
+    elif re.fullmatch(r"\d+", str(value)) and any(
+        get_origin(one) is list and describe_type(get_args(one))[0].startswith("a whole number")
+        for one in (kind, *get_args(kind))
+    ):
         hint = f"; give [{value}], or several as in --{name} [{value},{value}]."
     return f"{name}: expected {any_of(expected)}, got '{_text(value)}'{hint}"
 

@@ -59,7 +59,8 @@ class DigitArgumentParser(LightningArgumentParser):
         """Let int come before float in the types of options, or 1 batch would be read as 1.0, which is all of them.
 
         Python holds int | float and float | int for the same: Optional[Union[int, float]] can come out in the other
-        order, if another package has asked for that shortly before.
+        order, if another package has asked for that shortly before. Types inside lists and of arguments of classes are
+        left as they are.
         """
         for action in self._all_actions():
             kinds = get_args(kind := getattr(action, "_typehint", None))

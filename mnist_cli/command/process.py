@@ -53,7 +53,7 @@ def _flush_denormals() -> None:
 
 
 def _set_up_gpu() -> None:
-    """Let matrix products use a GPU's TF32, as cuDNN's convolutions do by default; what a result of the CPU is stays.
+    """Let matrix products use a GPU's TF32, as cuDNN's convolutions do by default; results on a CPU do not change.
 
     Without a GPU, keep Adam and other optimizers from looking for NVIDIA's library at every step: Lightning sets the
     variable to 1 when it is imported, which makes them do so.

@@ -44,8 +44,9 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A batch: images uint8 (B, 1, 28, 28), labels int64 (B,)."""
         at = torch.as_tensor(indices)
-        if self.images.is_cuda:  # from pinned memory: copying from any other waits for all earlier steps
-            at = at.pin_memory().to(self.images.device, non_blocking=True)
+        if self.images.is_cuda:  # copying from memory that is not pinned waits for all earlier steps
+            at = at.pin_memory()
+        at = at.to(self.images.device, non_blocking=True)
         return self.images.index_select(0, at), self.labels.index_select(0, at)
 
 

@@ -24,7 +24,7 @@ class LossAndAccuracy(Metric):
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch; see `add`."""
-        self.add(loss, logits, labels)
+        self._sum(loss, logits, labels)
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch, as `update` does, without what torchmetrics puts around that: half of the time.
@@ -34,11 +34,14 @@ class LossAndAccuracy(Metric):
             logits: float, shape (B, 10).
             labels: int64, shape (B,).
         """
-        # In place, and past torch.nn.Module: assigning an attribute of a module costs as much as the sum.
+        self._sum(loss, logits, labels)
+        # Past torch.nn.Module: assigning an attribute of a module costs as much as a sum.
+        vars(self).update(_computed=None, _update_count=self._update_count + 1)
+
+    def _sum(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         self.loss.add_(loss, alpha=len(labels))
         self.correct.add_(torch.count_nonzero(logits.argmax(1) == labels))
         self.count.add_(len(labels))
-        vars(self).update(_computed=None, _update_count=self._update_count + 1)
 
     def sums(self) -> dict[str, Tensor]:
         """The sums so far, of all processes together."""

@@ -42,7 +42,7 @@ def labelled_grid(images: Tensor, labels: Sequence[str], answers: Sequence[str])
     text, across = _MARGIN + _CARD, slice(_MARGIN, width)
     pixels = (images.float().clamp(0, 1) * _WHITE).round().byte().squeeze(1).cpu().numpy()
     cards[: len(images), _MARGIN:text, across] = pixels.repeat(2, 1).repeat(2, 2)
-    for card, label, answer in zip(cards, labels, answers, strict=False):
+    for card, label, answer in zip(cards[: len(images)], labels, answers, strict=True):
         card[text : text + _LINE, across] = _WHITE - _coverage(label) * (_WHITE - _INK)
         if answer != label:
             card[text + _LINE :, across] = _WHITE + 1 + _coverage(answer) * 127

@@ -91,10 +91,11 @@ class Run:
         return self.checkpoints / f"{name}.ckpt"
 
     def foreign_checkpoint(self) -> Path | None:
-        """A checkpoint of a run that a Trainer wrote without `mnist fit`, under a name of Lightning's; else None."""
-        if self.config.exists() or self.record_file.exists() or self.metrics.exists():
+        """The newest checkpoint of a run that a Trainer made without `mnist fit`, under other names; else None."""
+        own = (self.config, self.record_file, self.checkpoint("best"), self.checkpoint("last"))
+        if any(file.exists() for file in own):
             return None
-        return next(self.checkpoints.glob("*.ckpt"), None)
+        return max(self.checkpoints.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default=None)
 
     def discard_if_empty(self) -> None:
         """Remove the directory of a run that ended before there was anything to go on from."""

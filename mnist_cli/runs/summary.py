@@ -116,10 +116,10 @@ def summarize(run: Run, label: str) -> RunSummary:
             summary.settings = summary.record.settings
     with _noting(problems):
         if run.foreign_checkpoint():
-            summary.notes.append(
-                "made by a Trainer without `mnist fit`; give the file of its checkpoint to --ckpt_path"
-            )
-        elif not run.config.is_file():
+            remedy = "give the file of its checkpoint to --ckpt_path"
+            summary.notes.append(f"made by a Trainer without `mnist fit`; {remedy}")
+            return summary
+        if not run.config.is_file():
             problems.append("there is no config.yaml")
         elif not summary.settings:  # 2 ms, so only where run.json does not have them
             summary.settings = run.settings()

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.files import write_whole
+from mnist_cli.training.checkpoint_io import WholeCheckpoints
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -92,9 +93,7 @@ class LastCheckpoint(RunCheckpoint):
         if best is None:
             super()._save_checkpoint(trainer, filepath)
             return
-        write_whole(
-            Path(filepath), best.read_bytes(), flush=False
-        )  # the best one is on the disk, and can take its place
+        write_whole(Path(filepath), best.read_bytes())
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         for logger in trainer.loggers:
@@ -102,7 +101,7 @@ class LastCheckpoint(RunCheckpoint):
 
     def _saved_now(self, trainer: pl.Trainer) -> Path | None:
         """The checkpoint of the best epoch, if it was written in this very hook: it holds the same."""
-        if trainer.world_size > 1:
+        if trainer.world_size > 1 or type(trainer.strategy.checkpoint_io) is not WholeCheckpoints:  # others may be late
             return None
         for callback in trainer.checkpoint_callbacks:
             if (

@@ -52,8 +52,8 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
         ("--trainer.accelerator=gpuu", "--trainer.accelerator gpuu: expected cpu, cuda, mps, tpu, auto or gpu; give"),
         ("--trainer.accelerator=tpu", "--trainer.accelerator tpu: this machine has none; use cpu or auto."),
         ("--trainer.accelerator=TPU", "--trainer.accelerator TPU: this machine has none; use cpu or auto."),
-        ("--trainer.accelerator=CPU --trainer.precision=16", "16: the CPU trains in bfloat16; give bf16-mixed."),
-        ("--trainer.accelerator=cpu --trainer.precision=16-mixed", "16-mixed: the CPU trains in bfloat16; give"),
+        ("--trainer.accelerator=CPU --trainer.precision=16", "16: a CPU trains in bfloat16; give bf16-mixed."),
+        ("--trainer.accelerator=cpu --trainer.precision=16-mixed", "16-mixed: a CPU trains in bfloat16; give"),
         ("--trainer.strategy=dpp", "--trainer.strategy dpp: there is no such strategy; did you mean ddp?"),
         (
             "--model.optimizer=SGD --model.optimizer.momentum=-1",

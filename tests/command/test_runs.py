@@ -178,6 +178,7 @@ def test_a_run_of_a_trainer_alone_is_not_called_damaged(three, capsys):
     checkpoint = RUN.parent / "version_7/checkpoints/epoch=0-step=20.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
+    (RUN.parent / "version_7/metrics.csv").write_text("epoch,step,loss\n,49,0.3\n")  # of a CSVLogger
     lines = table(capsys)
     assert "unrecorded" in next(line.split() for line in lines if line.split()[0] == "7")
     assert lines[-1].startswith("7: made by a Trainer without `mnist fit`; give the file of its checkpoint")
