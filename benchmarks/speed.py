@@ -31,7 +31,6 @@ HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "configs"
 PARTS = ("recipes", "warm", "choices", "overhead", "startup", "data", "scaling", "speedrun")
 PROGRAMS = ("floor", "floor, tuned", "mnist fit", "quickstart")
-FLOORS = {"floor": [], "floor, tuned": ["--tuned"]}
 # What a recipe may choose for speed; the first is the recipe as it is.
 CHOICES: dict[str, list[str]] = {
     "as it is": [],
@@ -122,46 +121,46 @@ def median(runs: list[Figures], name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def options_of(recipe: str, epochs: int | None) -> list[str]:
-    return ["--config", str(CONFIGS / f"{recipe}.yaml"), *([f"--trainer.max_epochs={epochs}"] if epochs else [])]
+def complete(bench: Bench, recipe: str, epochs: int | None) -> Path:
+    """A file with all settings of a recipe, for so many epochs if they are given."""
+    shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
+    path = bench.folder / f"{recipe}.yaml"
+    command = [bench.mnist, "fit", "--config", CONFIGS / f"{recipe}.yaml", *shorter, "--print_config"]
+    path.write_text(run(command, bench.folder)[2])
+    return path
 
 
 def measure_recipe(bench: Bench, recipe: str, epochs: int | None, names: Sequence[str]) -> dict[str, list[Figures]]:
-    config = options_of(recipe, epochs)
-    complete = bench.folder / f"{recipe}.yaml"
-    complete.write_text(run([bench.mnist, "fit", *config, "--print_config"], bench.folder)[2])
+    path = str(complete(bench, recipe, epochs))
     programs: dict[str, Any] = {
-        "floor": lambda seed: bench.program("floor", "--recipe", str(complete), "--seed", str(seed)),
-        "floor, tuned": lambda seed: bench.program("floor", "--recipe", str(complete), "--seed", str(seed), "--tuned"),
-        "mnist fit": lambda seed: bench.fit(*config, "--early_stopping=null", "--seed_everything", str(seed)),
-        "quickstart": lambda seed: bench.program("quickstart", "--recipe", str(complete), "--seed", str(seed)),
+        "floor": lambda seed: bench.program("floor", "--recipe", path, "--seed", str(seed)),
+        "floor, tuned": lambda seed: bench.program("floor", "--recipe", path, "--seed", str(seed), "--tuned"),
+        "mnist fit": lambda seed: bench.fit("--config", path, "--early_stopping=null", "--seed_everything", str(seed)),
+        "quickstart": lambda seed: bench.program("quickstart", "--recipe", path, "--seed", str(seed)),
     }
     return bench.in_turn({name: programs[name] for name in names}, recipe)
 
 
 def measure_warm(bench: Bench, recipe: str, epochs: int | None, seeds: int) -> dict[str, list[Figures]]:
     """The recipe in processes that have begun already: how published times of GPUs are measured."""
-    complete = bench.folder / f"{recipe}.yaml"
-    complete.write_text(run([bench.mnist, "fit", *options_of(recipe, epochs), "--print_config"], bench.folder)[2])
-    config = ["--recipe", str(complete)]
+    config = ["--recipe", str(complete(bench, recipe, epochs))]
     fit = bench.repeated("mnist", *config, '--options=["--early_stopping=null", "--figures=null"]', runs=seeds)
     if recipe == "speedrun":
         return {"one_epoch": bench.repeated("one_epoch", runs=seeds), "mnist fit": fit}
-    floor = {name: bench.repeated("floor", *config, *more, runs=seeds) for name, more in FLOORS.items()}
-    return {**floor, "mnist fit": fit}
+    floor, tuned = (bench.repeated("floor", *config, *more, runs=seeds) for more in ([], ["--tuned"]))
+    return {"floor": floor, "floor, tuned": tuned, "mnist fit": fit}
 
 
 def measure_choices(bench: Bench, recipe: str, epochs: int | None) -> dict[str, list[Figures]]:
     """The last epoch of fits with other choices, each in a process of its own."""
     found = {}
-    is_cnn = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())["model"]["net"]["class_path"] == "CNN"
+    path = complete(bench, recipe, epochs)
+    is_cnn = yaml.safe_load(path.read_text())["model"]["net"]["class_path"].endswith("CNN")
     for name, choice in CHOICES.items():
         if "channels_last" in name and not is_cnn:
             continue
-        shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
-        options = ["--early_stopping=null", "--figures=null", *shorter, *choice]
-        config = ["--recipe", str(CONFIGS / f"{recipe}.yaml"), f"--options={json.dumps(options)}"]
-        found[name] = bench.repeated("mnist", *config)
+        options = json.dumps(["--early_stopping=null", "--figures=null", *choice])
+        found[name] = bench.repeated("mnist", "--recipe", str(path), f"--options={options}")
     for runs in found.values():
         for figures in runs:
             figures["epoch"] = figures["epochs"][-1]
