@@ -9,7 +9,8 @@ floor        A plain PyTorch loop: scaled images in memory, the recipe's network
 one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain loop: what the speedrun has to beat.
 mnist        `mnist fit` with the recipe, called as a function, so that a process can do it several times.
 
-With --repeat N a program is run N times, with N seeds, after a first time that does not count, and prints a list.
+With --repeat N a program is run N times, with N seeds, after a first time that does not count, and prints a list; if
+the options of mnist are a list of lists, it is run with each of them, N times.
 """
 
 import argparse
@@ -268,7 +269,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeat", type=int, help="how often, after a first time")
-    parser.add_argument("--options", type=json.loads, default=[], help="further options of mnist fit, as a JSON list")
+    parser.add_argument("--options", type=json.loads, default=[], help="of mnist fit, a JSON list, or a list of lists")
     parser.add_argument("--tuned", action="store_true", help="with the process settings of mnist")
     args = parser.parse_args()
     if args.program == "mnist":
@@ -277,19 +278,21 @@ def main() -> None:
         tune()
     prepare_digits("MNIST", args.data_dir)
 
-    def run(seed: int) -> dict[str, Any]:
+    choices = args.options if args.options and isinstance(args.options[0], list) else [args.options]
+
+    def run(seed: int, options: Sequence[str]) -> dict[str, Any]:
         if args.program == "one_epoch":
             return one_epoch(args.data_dir, args.device, seed)
         if args.program == "mnist":
-            return mnist_fit(args.recipe, args.data_dir, args.device, seed, args.options)
+            return mnist_fit(args.recipe, args.data_dir, args.device, seed, options)
         recipe = yaml.safe_load(Path(args.recipe).read_text()) | {"seed_everything": seed}
         numbers = dict(zip(("mean", "std"), pixel_statistics("MNIST", args.data_dir), strict=True))
         recipe["model"] |= {name: value for name, value in numbers.items() if recipe["model"][name] is None}
         return (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
 
-    found: Any = run(args.seed)
+    found: Any = run(args.seed, choices[0])
     if args.repeat:
-        found = [run(args.seed + number) for number in range(args.repeat)]
+        found = [run(args.seed + number, options) for number in range(args.repeat) for options in choices]
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 

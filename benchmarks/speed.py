@@ -125,8 +125,9 @@ def complete(bench: Bench, recipe: str, epochs: int | None) -> Path:
     """A file with all settings of a recipe, for so many epochs if they are given."""
     shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
     path = bench.folder / f"{recipe}.yaml"
-    command = [bench.mnist, "fit", "--config", CONFIGS / f"{recipe}.yaml", *shorter, "--print_config"]
-    path.write_text(run(command, bench.folder)[2])
+    if not path.exists():
+        command = [bench.mnist, "fit", "--config", CONFIGS / f"{recipe}.yaml", *shorter, "--print_config"]
+        path.write_text(run(command, bench.folder)[2])
     return path
 
 
@@ -141,29 +142,32 @@ def measure_recipe(bench: Bench, recipe: str, epochs: int | None, names: Sequenc
     return bench.in_turn({name: programs[name] for name in names}, recipe)
 
 
-def measure_warm(bench: Bench, recipe: str, epochs: int | None, seeds: int) -> dict[str, list[Figures]]:
+def measure_warm(
+    bench: Bench, recipe: str, epochs: int | None, seeds: int, names: Sequence[str]
+) -> dict[str, list[Figures]]:
     """The recipe in processes that have begun already: how published times of GPUs are measured."""
     config = ["--recipe", str(complete(bench, recipe, epochs))]
-    fit = bench.repeated("mnist", *config, '--options=["--early_stopping=null", "--figures=null"]', runs=seeds)
-    if recipe == "speedrun":
-        return {"one_epoch": bench.repeated("one_epoch", runs=seeds), "mnist fit": fit}
-    floor, tuned = (bench.repeated("floor", *config, *more, runs=seeds) for more in ([], ["--tuned"]))
-    return {"floor": floor, "floor, tuned": tuned, "mnist fit": fit}
+    programs: dict[str, tuple[str, ...]] = {
+        "one_epoch": ("one_epoch",),
+        "floor": ("floor", *config),
+        "floor, tuned": ("floor", *config, "--tuned"),
+        "mnist fit": ("mnist", *config, '--options=["--early_stopping=null", "--figures=null"]'),
+    }
+    compared = ("one_epoch", "mnist fit") if recipe == "speedrun" else names
+    return {name: bench.repeated(*programs[name], runs=seeds) for name in programs if name in compared}
 
 
 def measure_choices(bench: Bench, recipe: str, epochs: int | None) -> dict[str, list[Figures]]:
-    """The last epoch of fits with other choices, each in a process of its own."""
-    found = {}
+    """The last epoch of a fit with each choice, one after the other in a process that has begun."""
     path = complete(bench, recipe, epochs)
     is_cnn = yaml.safe_load(path.read_text())["model"]["net"]["class_path"].endswith("CNN")
-    for name, choice in CHOICES.items():
-        if "channels_last" in name and not is_cnn:
-            continue
-        options = json.dumps(["--early_stopping=null", "--figures=null", *choice])
-        found[name] = bench.repeated("mnist", "--recipe", str(path), f"--options={options}")
-    for runs in found.values():
-        for figures in runs:
-            figures["epoch"] = figures["epochs"][-1]
+    choices = {name: choice for name, choice in CHOICES.items() if is_cnn or "channels_last" not in name}
+    common = ["--early_stopping=null", "--figures=null", "--test_after_fit=false"]
+    options = json.dumps([[*common, *choice] for choice in choices.values()])
+    runs = bench.repeated("mnist", "--recipe", str(path), f"--options={options}")
+    found = {name: runs[number :: len(choices)] for number, name in enumerate(choices)}
+    for figures in runs:
+        figures["epoch"] = figures["epochs"][-1]
     return found
 
 
@@ -347,12 +351,12 @@ def main() -> None:
         if "choices" in args.parts:
             for recipe in args.recipes:
                 everything[f"choices, {recipe}"] = found = measure_choices(bench, recipe, args.epochs)
-                names = {"epoch": "last epoch", "fit": "fit", "accuracy": "test accuracy"}
+                names = {"epoch": "last epoch", "fit": "fit"}
                 show(console, f"choices, {recipe}", found, base="as it is", names=names)
         if "warm" in args.parts:
             for recipe in args.recipes:
                 seeds = args.seeds if recipe == "speedrun" else args.runs
-                everything[f"warm, {recipe}"] = found = measure_warm(bench, recipe, args.epochs, seeds)
+                everything[f"warm, {recipe}"] = found = measure_warm(bench, recipe, args.epochs, seeds, args.programs)
                 names = {name: training[name] for name in ("fit", "first_step", "test", "accuracy")}
                 base = next(iter(found))
                 show(console, f"{recipe}, in a process that has begun", found, base=base, names=names)

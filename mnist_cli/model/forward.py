@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from mnist_cli.digits import DIGIT_SIDE, SIDE
 
 _CENTRE = SIDE / 2 + 0.5  # MNIST was moved by whole pixels: its centres of mass lie evenly between 14 and 15
 _FAINT = 0.1  # ink below it does not count for the box of a digit
+_TURN, _SIZE = math.radians(6.0), 0.07  # of the images that test-time augmentation adds
 
 
 class Geometry(nn.Module):
@@ -64,7 +66,9 @@ def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (images.to(mean.dtype) - mean).div_(std)
 
 
-def compute_logits(net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int = 0) -> Tensor:
+def compute_logits(
+    net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int | Literal["affine"] = 0
+) -> Tensor:
     """From images in [0, 1], shape (B, 1, 28, 28), to logits, shape (B, 10).
 
     Args:
@@ -72,17 +76,31 @@ def compute_logits(net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *,
         images: Float pixels, 1 is ink.
         mean: Mean of the pixels that the network was trained on.
         std: Their standard deviation.
-        tta: If not 0, the probabilities are averaged over the image and its four neighbours: moved by this many pixels
-            up, down, to the left and to the right. The logits are then the logarithm of that mean.
+        tta: If not 0, the probabilities are averaged over the image and four others of the same digit, and the logits
+            are the logarithm of that mean: moved by this many pixels up, down, to the left and to the right; or, with
+            affine, turned by 6 degrees both ways, and 7 % larger and smaller.
     """
     if not tta:
         logits: Tensor = net(scale(images, mean, std))
         return logits
-    side, padded = images.shape[-1], F.pad(images, [tta] * 4)
-    corners = [(tta, tta), (0, tta), (2 * tta, tta), (tta, 0), (tta, 2 * tta)]
-    views = torch.cat([padded[..., top : top + side, left : left + side] for top, left in corners])
-    logits = net(scale(views, mean, std)).float().log_softmax(1)
-    return logits.view(len(corners), -1, logits.shape[1]).logsumexp(0) - math.log(len(corners))
+    views = [images, *(_moved(images, tta) if isinstance(tta, int) else _turned_and_sized(images))]
+    logits = net(scale(torch.cat(views), mean, std)).float().log_softmax(1)
+    return logits.view(len(views), -1, logits.shape[1]).logsumexp(0) - math.log(len(views))
+
+
+def _moved(images: Tensor, pixels: int) -> list[Tensor]:
+    padded, far = F.pad(images, [pixels] * 4), 2 * pixels
+    corners = [(0, pixels), (far, pixels), (pixels, 0), (pixels, far)]
+    return [padded[..., top : top + SIDE, left : left + SIDE] for top, left in corners]
+
+
+def _turned_and_sized(images: Tensor) -> list[Tensor]:
+    cos, sin = math.cos(_TURN), math.sin(_TURN)
+    maps = [(cos, sin, cos), (cos, -sin, cos), *((1 / size, 0.0, 1 / size) for size in (1 + _SIZE, 1 - _SIZE))]
+    thetas = torch.tensor([[[a, -b, 0.0], [b, c, 0.0]] for a, b, c in maps], device=images.device)
+    grids = F.affine_grid(thetas, [len(maps), 1, SIDE, SIDE], align_corners=False).to(images.dtype)
+    together = images.transpose(0, 1)  # as channels of one, so that one grid serves them all
+    return [F.grid_sample(together, grid[None], align_corners=False).transpose(0, 1) for grid in grids]
 
 
 def _edges(ink: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,8 +45,9 @@ class DigitModule(pl.LightningModule):
             images, and without one MNIST's.
         std: Standard deviation of the pixels, divided by after that; by default likewise.
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
-        tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and for it moved
-            by this many pixels up, down, left and right, at five times the work; in training it has no effect.
+        tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and four others,
+            at five times the work: moved by this many pixels up, down, left and right; or, with affine, turned a little
+            both ways, larger and smaller. In training it has no effect.
         compile: Run the network through torch.compile: worth it for long runs on a GPU. reduce-overhead makes CUDA
             graphs of it, max-autotune also tries out kernels.
     """
@@ -64,7 +65,7 @@ class DigitModule(pl.LightningModule):
         mean: ClosedUnitInterval | None = None,
         std: PositiveFloat | None = None,
         label_smoothing: ClosedUnitInterval = 0.0,
-        tta: NonNegativeInt = 0,
+        tta: NonNegativeInt | Literal["affine"] = 0,
         compile: bool | Literal["reduce-overhead", "max-autotune"] = False,
     ) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class DigitModule(pl.LightningModule):
             self.save_hyperparameters()
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
-        if tta >= SIDE:
+        if isinstance(tta, int) and tta >= SIDE:
             raise UserError(f"--model.tta {tta}: that moves an image of {SIDE} pixels out of itself; give less.")
         try_network(net)
         self.net = net

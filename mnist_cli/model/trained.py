@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,13 @@ class TrainedNetwork(nn.Module):
 
     Args:
         net: Network from images (B, 1, 28, 28) to logits (B, 10).
-        tta: Pixels of the shifts that `compute_logits` averages over; 0 for none.
+        tta: Test-time augmentation, as `compute_logits` takes it.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, tta: int = 0) -> None:
+    def __init__(self, net: nn.Module, tta: int | Literal["affine"] = 0) -> None:
         super().__init__()
         self.net = net
         self.tta = tta
@@ -60,7 +60,12 @@ def restore_network(
         net = _make(settings["net"], "model.net", trust=trust)
         if not isinstance(net, nn.Module):
             raise UserError(f"model.net: the checkpoint's settings describe no network, but '{str(net)[:80]}'.")
-    network = TrainedNetwork(net, tta=int(settings.get("tta", 0)))
+    tta = settings.get("tta", 0)
+    if tta != "affine" and not isinstance(tta, int):
+        raise UserError(
+            f"model.tta: the checkpoint's settings say {str(tta)[:80]!r}; a number of pixels or affine is known."
+        )
+    network = TrainedNetwork(net, tta=tta)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -70,17 +70,15 @@ def _model_settings(chosen: Sequence[ChosenCheckpoint]) -> dict[str, Any]:
     for one, model in zip(chosen, settings, strict=True):
         # A member from elsewhere may name classes that are not imported; as the user's own ensemble they would be.
         restore_network(model, one.content["state_dict"], trust=one.trusted)
-    shifts = [model.get("tta", 0) for model in settings]
-    if _agreed(shifts) is None:
-        raise UserError(
-            f"model.tta: the members differ in it ({', '.join(map(str, shifts))}); give members that agree."
-        )
+    ttas = [model.get("tta", 0) for model in settings]
+    if _agreed(ttas) is None:
+        raise UserError(f"model.tta: the members differ in it ({', '.join(map(str, ttas))}); give members that agree.")
     return {
         "net": {"class_path": "mnist_cli.Ensemble", "init_args": {"members": [model["net"] for model in settings]}},
         "loss": _agreed([model.get("loss", "cross_entropy") for model in settings]) or "cross_entropy",
         "mean": float(chosen[0].content["state_dict"]["mean"]),
         "std": float(chosen[0].content["state_dict"]["std"]),
-        "tta": shifts[0],
+        "tta": ttas[0],
         # Not used; but without one, the parser would put a default into the settings that they cannot express.
         "optimizer": settings[0].get("optimizer") or {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.001}},
     }

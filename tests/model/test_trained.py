@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision.transforms.functional import InterpolationMode, affine
 
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
@@ -30,6 +31,25 @@ def test_shifts_average_the_probabilities_of_the_image_and_its_four_neighbours(t
         assert torch.equal(network(images), module(images))
         assert torch.allclose(network(images).softmax(1), torch.stack(plain).mean(0), atol=1e-6)
         assert torch.equal(module.train()(images), DigitModule(module.net).eval()(images))  # not in training
+
+
+def test_affine_averages_the_probabilities_of_the_image_turned_and_sized(test_digits):
+    module = DigitModule(MLP([32]), tta="affine").eval()
+    network = restore_network(module.hparams, module.state_dict())
+    images = test_digits[0][:50].unsqueeze(1) / 255
+    views = [(0.0, 1.0), (6.0, 1.0), (-6.0, 1.0), (0.0, 1.07), (0.0, 0.93)]
+    with torch.no_grad():
+        moved = [affine(images, angle, [0, 0], size, [0.0], InterpolationMode.BILINEAR) for angle, size in views]
+        plain = [module.net((image - 0.1307) / 0.3081).softmax(1) for image in moved]
+        assert torch.equal(network(images), module(images))
+        assert torch.allclose(network(images).softmax(1), torch.stack(plain).mean(0), atol=1e-5)
+        assert not torch.allclose(plain[0], torch.stack(plain).mean(0), atol=1e-3)
+
+
+def test_a_checkpoint_with_another_augmentation_at_test_time_is_refused():
+    module = DigitModule(MLP([8]))
+    with pytest.raises(UserError, match=r"model\.tta: the checkpoint's settings say 'flips'"):
+        restore_network(dict(module.hparams) | {"tta": "flips"}, module.state_dict())
 
 
 def test_weights_in_half_precision_are_read_in_32_bits():
