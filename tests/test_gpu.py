@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from helpers import SHORT, metrics
+from helpers import RUN, SHORT, metrics
 
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.model.module import DigitModule
 from mnist_cli.training.short_steps import EpochLoop
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-CNN = ["--model.net=CNN", "--model.net.channels=[8,16]", "--model.net.batch_norm=true", "--figures=null"]
+CNN = ["--model.net=CNN", "--model.net.channels=[8,16]", "--model.net.batch_norm=true"]
 DISTORTED = [
     "--data.augment=[{class_path: mnist_cli.RandomAddedStrokes, init_args: {flag: 0.5, slash: 0.5}}, "
     "{class_path: mnist_cli.RandomDistortion, init_args: {degrees: 10.0, elastic_px: 0.7, stroke: 0.4}}]"
@@ -21,16 +21,17 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def fitted(mnist, *options):
+def fitted(mnist, *options, figures=False):
     """Metrics of the last epoch of a short fit, and the weights."""
-    assert mnist("fit", *SHORT, *CNN, "--trainer.accelerator=gpu", *options) == 0
+    assert mnist("fit", *SHORT, *CNN, "--trainer.accelerator=gpu", *options, figures=figures) == 0
     state = torch.load("lightning_logs/version_0/checkpoints/last.ckpt", map_location="cpu", weights_only=True)
-    return metrics()[-1], state["state_dict"]
+    return [row for row in metrics() if row["val/acc"]][-1], state["state_dict"]
 
 
 def test_a_network_learns_on_distorted_digits_and_is_used_on_the_cpu(mnist, capfd):
-    found, _ = fitted(mnist, *DISTORTED)
+    found, _ = fitted(mnist, *DISTORTED, figures=True)
     assert float(found["val/acc"]) > 0.8
+    assert (RUN / "samples.png").is_file()
     out, err = capfd.readouterr()
     assert "CUDA" not in out + err
     assert mnist("test", "--trainer.accelerator=cpu", "--figures=null") == 0

@@ -100,11 +100,9 @@ class Figures(Callback):
         images = to_floats(digits.images[first].cpu())
         augmented = None
         if data.augment:
-            with (
-                torch.random.fork_rng(),
-                torch.no_grad(),
-            ):  # the run goes on with the random numbers that it would have without figures
-                augmented = data.augment(images).squeeze(1).numpy()
+            # The run goes on with the random numbers that it would have without figures.
+            with torch.random.fork_rng(), torch.no_grad():
+                augmented = data.augment(images.to(trainer.strategy.root_device)).squeeze(1).cpu().numpy()
         labels = digits.labels[first].cpu().numpy()
         names = class_names(data.dataset)
         draw = partial(samples_figure, augmented=augmented, per_class=self.per_class, class_names=names)
