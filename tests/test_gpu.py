@@ -31,7 +31,7 @@ def fitted(mnist, *options, figures=False):
 def test_a_network_learns_on_distorted_digits_and_is_used_on_the_cpu(mnist, capfd):
     found, _ = fitted(mnist, *DISTORTED, figures=True)
     assert float(found["val/acc"]) > 0.8
-    assert (RUN / "samples.png").is_file()
+    assert (RUN / "figures/samples.png").is_file()
     out, err = capfd.readouterr()
     assert "CUDA" not in out + err
     assert mnist("test", "--trainer.accelerator=cpu", "--figures=null") == 0

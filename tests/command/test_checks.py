@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import QUICK, RUN
 
 from mnist_cli.command.checks import METRICS
@@ -123,6 +124,17 @@ def test_what_is_odd_and_can_work_works(option, tmp_path, monkeypatch, mnist):
     assert mnist("fit", *QUICK, *re.split(r" (?=--)", option), figures="augment" in option) == 0
     assert (RUN / "figures/samples.png").exists() == ("augment" in option)
     assert (RUN / "test.json").exists()
+
+
+@pytest.mark.parametrize(("capability", "says"), [("AVX2", True), ("AVX512", False)])
+def test_bfloat16_on_a_processor_without_it_works_and_is_said_to_be_slow(
+    capability, says, tmp_path, monkeypatch, mnist, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert mnist("fit", *QUICK, "--trainer.accelerator=cpu", "--trainer.precision=bf16-mixed") == 0
+    sentence = "--trainer.precision bf16-mixed: this processor computes bfloat16 piece by piece; 32-true is several"
+    assert (sentence in capfd.readouterr().out) == says
 
 
 @pytest.mark.parametrize(("command", "name"), [("validate", "val"), ("test", "test"), ("predict", "predict")])

@@ -72,6 +72,16 @@ def test_a_drawing_gives_what_the_reader_gives(size, exported, reader, test_digi
     assert got["seen"] == pytest.approx(reading.seen, abs=1e-4)
 
 
+@pytest.mark.parametrize("tta", [1, "affine"])
+def test_test_time_augmentation_is_exported(tta, reader, tmp_path, monkeypatch, capsys):
+    plain = measure(reader)
+    monkeypatch.setattr(reader.network, "tta", tta)
+    proof = measure(reader)
+    assert not torch.allclose(proof.logits, plain.logits, atol=1e-2)
+    export_onnx(reader, tmp_path / "digits.onnx", Proof(proof.images[:300], proof.logits[:300], 299))
+    assert capsys.readouterr().out.count("agrees with torch") == 2
+
+
 def test_the_file_says_where_it_comes_from(exported, reader):
     for name in ("digits.onnx", "digits-drawing.onnx"):
         model = onnx.load(exported / name)
