@@ -10,7 +10,7 @@ one_epoch    The one-epoch CNN of github.com/tuomaso/train_mnist_fast as a plain
 mnist        `mnist fit` with the recipe, called as a function, so that a process can do it several times.
 
 With --repeat N a program is run N times, with N seeds, after a first time that does not count, and prints a list; if
-the options of mnist are a list of lists, it is run with each of them, N times.
+the options of mnist are a list of lists, it is run with each of them, N times, after a first time with each.
 """
 
 import argparse
@@ -290,7 +290,7 @@ def main() -> None:
         recipe["model"] |= {name: value for name, value in numbers.items() if recipe["model"][name] is None}
         return (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
 
-    found: Any = run(args.seed, choices[0])
+    found: Any = [run(args.seed, options) for options in choices][0]
     if args.repeat:
         found = [run(args.seed + number, options) for number in range(args.repeat) for options in choices]
     sys.stdout.write("\n" + json.dumps(found) + "\n")

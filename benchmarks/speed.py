@@ -46,7 +46,8 @@ Figures = dict[str, Any]
 
 def run(command: Sequence[str | Path], folder: Path) -> tuple[float, float, str]:
     """Run a command; returns its wall seconds, its peak memory in MB, and what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     with tempfile.TemporaryFile("w+") as out:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
@@ -122,11 +123,22 @@ def median(runs: list[Figures], name: str) -> float:
 
 
 def complete(bench: Bench, recipe: str, epochs: int | None) -> Path:
-    """A file with all settings of a recipe, for so many epochs if they are given."""
+    """A file with all settings of a recipe, for so many epochs if they are given.
+
+    Without augmentation at test time, which the programs that it is compared with do not have.
+    """
     shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
     path = bench.folder / f"{recipe}.yaml"
     if not path.exists():
-        command = [bench.mnist, "fit", "--config", CONFIGS / f"{recipe}.yaml", *shorter, "--print_config"]
+        command = [
+            bench.mnist,
+            "fit",
+            "--config",
+            CONFIGS / f"{recipe}.yaml",
+            *shorter,
+            "--model.tta=0",
+            "--print_config",
+        ]
         path.write_text(run(command, bench.folder)[2])
     return path
 
@@ -312,13 +324,17 @@ def main() -> None:
     usual = [part for part in PARTS if part not in ("warm", "choices")]
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=usual, help="what to measure")
     parser.add_argument("--recipes", nargs="+", default=["seed_quickstart", "default", "cnn"], help="files in configs/")
-    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), help="for the recipes")
+    parser.add_argument(
+        "--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), help="for the recipes, and for warm"
+    )
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
     parser.add_argument("--epochs", type=int, help="epochs of every recipe, instead of its own number")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of the speedrun")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path("speed.json"), help="file for all figures of all runs")
     args = parser.parse_args()
+    if "warm" in args.parts and args.programs == ["quickstart"]:
+        parser.error("--programs quickstart: it is not measured by --parts warm; name floor or mnist fit too")
     complaints: list[str] = []
     console, everything = Console(width=120), {"machine": machine(), "command": " ".join(sys.argv)}
     with tempfile.TemporaryDirectory() as folder:

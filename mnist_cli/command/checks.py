@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def _check_processes(config: Namespace) -> None:
     """No more processes on CPUs than there are: each costs some 300 MB, and thousands stop the machine."""
     processors = count_processors()
     options = {"data.num_workers": config.data.num_workers}
-    if config.trainer.accelerator == "cpu" or not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
+    if _is_on_cpu(config.trainer):
         options["trainer.devices"] = config.trainer.devices
     for name, value in options.items():
         count = int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -116,16 +117,24 @@ def _check_memory(model: Namespace, *, training: bool) -> None:
 
 
 def _check_precision(trainer: Namespace) -> None:
-    """Check that the CPU trains in it, and say so if that is slow; a run of a GPU may be tested on any CPU."""
-    if trainer.accelerator != "cpu" and (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
-        return
-    if trainer.precision in (16, "16", "16-mixed"):
+    """Check that a CPU can train in this precision; a run of a GPU may be tested on any CPU."""
+    if trainer.precision in (16, "16", "16-mixed") and _is_on_cpu(trainer):
         raise UserError(f"--trainer.precision {trainer.precision}: a CPU trains in bfloat16; give bf16-mixed.")
-    if str(trainer.precision).startswith("bf16") and torch.backends.cpu.get_cpu_capability() == "AVX2":
+
+
+def say_slow_precision(trainer: Namespace) -> None:
+    """Say so if a fit is to compute in what the processor has no instructions for."""
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    is_without = is_x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    if is_without and str(trainer.precision).startswith("bf16") and _is_on_cpu(trainer):
         rank_zero_only(print)(
             f"--trainer.precision {trainer.precision}: this processor computes bfloat16 piece by piece; 32-true is "
             "several times as fast."
         )
+
+
+def _is_on_cpu(trainer: Namespace) -> bool:
+    return trainer.accelerator == "cpu" or not (CUDAAccelerator.is_available() or MPSAccelerator.is_available())
 
 
 def _check_monitors(config: Namespace) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from mnist_cli.command.agreement import check_against_run, name_evaluation, say_useless
-from mnist_cli.command.checks import check_settings
+from mnist_cli.command.checks import check_settings, say_slow_precision
 from mnist_cli.command.closing import choose_tested, say_why_stopped
 from mnist_cli.command.data_settings import drop_validation, follow_data
 from mnist_cli.command.endings import end, is_main_process
@@ -115,6 +115,7 @@ class DigitCLI(LightningCLI):
         else:
             say_useless(config, self.options.flags)
         if self.command == "fit":
+            say_slow_precision(config.trainer)
             follow_data(config)
             config.threads = choose_threads(config)
             torch.set_num_threads(config.threads)

@@ -85,6 +85,12 @@ def ensemble_parser() -> PlainParser:
     parser.add_argument(
         "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"
     )
+    parser.add_argument(
+        "--model.tta",
+        dest="tta",
+        type=lambda text: int(text) if text.isdecimal() else text,
+        help="test-time augmentation: 0, a number of pixels, or affine; by default that of the members",
+    )
     return parser
 
 
@@ -93,7 +99,7 @@ def ensemble(arguments: Sequence[str]) -> int:
     args = ensemble_parser().parse_args(arguments)
     from mnist_cli.use.combine import combine
 
-    run = combine(args.members, Path(args.root)).path
+    run = combine(args.members, Path(args.root), args.tta).path
     print(f"Ensemble of {len(args.members)} networks; run {run}\nTest it: mnist test --ckpt_path {run}")
     return 0
 

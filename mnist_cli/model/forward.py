@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnist_cli.digits import DIGIT_SIDE, SIDE
+from mnist_cli.errors import UserError
 
 _CENTRE = SIDE / 2 + 0.5  # MNIST was moved by whole pixels: its centres of mass lie evenly between 14 and 15
 _FAINT = 0.1  # ink below it does not count for the box of a digit
@@ -66,6 +67,17 @@ def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (images.to(mean.dtype) - mean).div_(std)
 
 
+def check_tta(tta: Any) -> None:
+    """Check that there is such an augmentation at test time.
+
+    Raises:
+        UserError: Unless it is affine, or a whole number of pixels that leaves some of the image.
+    """
+    is_number = isinstance(tta, int) and not isinstance(tta, bool)
+    if tta != "affine" and not (is_number and 0 <= tta < SIDE):
+        raise UserError(f"--model.tta {str(tta)[:40]}: give affine, or a number of pixels from 0 to {SIDE - 1}.")
+
+
 def compute_logits(
     net: nn.Module, images: Tensor, mean: Tensor, std: Tensor, *, tta: int | Literal["affine"] = 0
 ) -> Tensor:
@@ -83,7 +95,7 @@ def compute_logits(
     if not tta:
         logits: Tensor = net(scale(images, mean, std))
         return logits
-    views = [images, *(_moved(images, tta) if isinstance(tta, int) else _turned_and_sized(images))]
+    views = [images, *(_turned_and_sized(images) if tta == "affine" else _moved(images, tta))]
     logits = net(scale(torch.cat(views), mean, std)).float().log_softmax(1)
     return logits.view(len(views), -1, logits.shape[1]).logsumexp(0) - math.log(len(views))
 
@@ -95,12 +107,15 @@ def _moved(images: Tensor, pixels: int) -> list[Tensor]:
 
 
 def _turned_and_sized(images: Tensor) -> list[Tensor]:
+    """In float32 whatever the network computes in: bfloat16 would be off by a fifteenth of a pixel."""
     cos, sin = math.cos(_TURN), math.sin(_TURN)
-    maps = [(cos, sin, cos), (cos, -sin, cos), *((1 / size, 0.0, 1 / size) for size in (1 + _SIZE, 1 - _SIZE))]
-    thetas = torch.tensor([[[a, -b, 0.0], [b, c, 0.0]] for a, b, c in maps], device=images.device)
-    grids = F.affine_grid(thetas, [len(maps), 1, SIDE, SIDE], align_corners=False).to(images.dtype)
-    together = images.transpose(0, 1)  # as channels of one, so that one grid serves them all
-    return [F.grid_sample(together, grid[None], align_corners=False).transpose(0, 1) for grid in grids]
+    centres = (torch.arange(SIDE, dtype=torch.float32, device=images.device) * 2 + 1) / SIDE - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    maps = [(cos, sin), (cos, -sin), (1 / (1 + _SIZE), 0.0), (1 / (1 - _SIZE), 0.0)]
+    grids = [torch.stack([a * x - b * y, b * x + a * y], -1)[None] for a, b in maps]
+    together = images.float().transpose(0, 1)  # as channels of one, so that one grid serves them all
+    views = [F.grid_sample(together, grid, align_corners=False) for grid in grids]
+    return [view.transpose(0, 1).to(images.dtype) for view in views]
 
 
 def _edges(ink: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,9 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mnist_cli.digits import MNIST_MEAN, MNIST_STD, NUM_CLASSES, SIDE
+from mnist_cli.digits import MNIST_MEAN, MNIST_STD, NUM_CLASSES
 from mnist_cli.errors import DivergedError, UserError
-from mnist_cli.model.forward import compute_logits, make_images
+from mnist_cli.model.forward import check_tta, compute_logits, make_images
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
@@ -47,7 +47,7 @@ class DigitModule(pl.LightningModule):
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
         tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and four others,
             at five times the work: moved by this many pixels up, down, left and right; or, with affine, turned a little
-            both ways, larger and smaller. In training it has no effect.
+            both ways, larger and smaller. Batches of training are read once.
         compile: Run the network through torch.compile: worth it for long runs on a GPU. reduce-overhead makes CUDA
             graphs of it, max-autotune also tries out kernels.
     """
@@ -74,8 +74,7 @@ class DigitModule(pl.LightningModule):
             self.save_hyperparameters()
         else:
             self.save_hyperparameters(describe(net, optimizer=optimizer, lr_scheduler=lr_scheduler))
-        if isinstance(tta, int) and tta >= SIDE:
-            raise UserError(f"--model.tta {tta}: that moves an image of {SIDE} pixels out of itself; give less.")
+        check_tta(tta)
         try_network(net)
         self.net = net
         if compile:

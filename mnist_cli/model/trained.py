@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mnist_cli.errors import UserError
 from mnist_cli.imports import NETWORKS, belongs_to, import_from_here, named_classes
-from mnist_cli.model.forward import compute_logits
+from mnist_cli.model.forward import check_tta, compute_logits
 
 
 class TrainedNetwork(nn.Module):
@@ -60,11 +60,7 @@ def restore_network(
         net = _make(settings["net"], "model.net", trust=trust)
         if not isinstance(net, nn.Module):
             raise UserError(f"model.net: the checkpoint's settings describe no network, but '{str(net)[:80]}'.")
-    tta = settings.get("tta", 0)
-    if tta != "affine" and not isinstance(tta, int):
-        raise UserError(
-            f"model.tta: the checkpoint's settings say {str(tta)[:80]!r}; a number of pixels or affine is known."
-        )
+    check_tta(tta := settings.get("tta", 0))
     network = TrainedNetwork(net, tta=tta)
     try:
         network.load_state_dict(weights)

@@ -12,17 +12,19 @@ from torch import Tensor
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
+from mnist_cli.model.forward import check_tta
 from mnist_cli.model.trained import restore_network
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_checkpoint, is_own, reserve_run, shown
 
 
-def combine(members: Sequence[str], root: Path) -> Run:
+def combine(members: Sequence[str], root: Path, tta: int | str | None = None) -> Run:
     """Write a run whose network is an `Ensemble` of the members, with copies of their weights.
 
     Args:
         members: Runs or checkpoint files, at least two.
         root: Folder that holds `lightning_logs`; the new run goes there.
+        tta: Augmentation at test time, as `DigitModule` takes it; by default that of the members.
 
     Raises:
         UserError: If there is no such checkpoint, one is given twice, or they cannot answer together.
@@ -34,7 +36,7 @@ def combine(members: Sequence[str], root: Path) -> Run:
         raise UserError("an ensemble needs at least two members; give several runs or checkpoint files.")
     if twice := [path for path in paths if paths.count(path) > 1]:
         raise UserError(f"{shown(twice[0])} is given twice; give each member once.")
-    model, data = _model_settings(chosen), _data_settings(chosen)
+    model, data = _model_settings(chosen, tta), _data_settings(chosen)
     weights = _join_weights(chosen, model)
     names = [str(shown(one.run.path if one.run else one.path)) for one in chosen]
     first = chosen[0].content
@@ -65,20 +67,23 @@ def _agreed(values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else None
 
 
-def _model_settings(chosen: Sequence[ChosenCheckpoint]) -> dict[str, Any]:
+def _model_settings(chosen: Sequence[ChosenCheckpoint], tta: int | str | None) -> dict[str, Any]:
     settings = [one.network_settings()["model"] for one in chosen]
     for one, model in zip(chosen, settings, strict=True):
         # A member from elsewhere may name classes that are not imported; as the user's own ensemble they would be.
         restore_network(model, one.content["state_dict"], trust=one.trusted)
-    ttas = [model.get("tta", 0) for model in settings]
-    if _agreed(ttas) is None:
-        raise UserError(f"model.tta: the members differ in it ({', '.join(map(str, ttas))}); give members that agree.")
+    if tta is None:
+        theirs = [model.get("tta", 0) for model in settings]
+        if (tta := _agreed(theirs)) is None:
+            differ = ", ".join(map(str, theirs))
+            raise UserError(f"model.tta: the members differ in it ({differ}); choose one with --model.tta.")
+    check_tta(tta)
     return {
         "net": {"class_path": "mnist_cli.Ensemble", "init_args": {"members": [model["net"] for model in settings]}},
         "loss": _agreed([model.get("loss", "cross_entropy") for model in settings]) or "cross_entropy",
         "mean": float(chosen[0].content["state_dict"]["mean"]),
         "std": float(chosen[0].content["state_dict"]["std"]),
-        "tta": ttas[0],
+        "tta": tta,
         # Not used; but without one, the parser would put a default into the settings that they cannot express.
         "optimizer": settings[0].get("optimizer") or {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.001}},
     }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -96,7 +97,7 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
             "--trainer.limit_test_batches 0.01: the test set has 10 batches, so this",
         ),
         ("--trainer.limit_val_batches=0.01", "--trainer.limit_val_batches: You requested to check 0.01 of the"),
-        ("--model.tta=28", "--model.tta 28: that moves an image of 28 pixels out of itself; give less."),
+        ("--model.tta=28", "--model.tta 28: give affine, or a number of pixels from 0 to 27."),
         ("--model.net.dropout=-1", "these settings do not work: dropout probability has to be between 0 and 1"),
         (AUGMENT % ("torch.nn.Linear", "in_features: 2, out_features: 2"), "data.augment: Linear cannot be used ("),
         (AUGMENT % ("kornia.augmentation.RandomCrop", "size: [20, 20]"), "it makes (2, 1, 20, 20)"),
@@ -131,6 +132,7 @@ def test_bfloat16_on_a_processor_without_it_works_and_is_said_to_be_slow(
     capability, says, tmp_path, monkeypatch, mnist, capfd
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert mnist("fit", *QUICK, "--trainer.accelerator=cpu", "--trainer.precision=bf16-mixed") == 0
     sentence = "--trainer.precision bf16-mixed: this processor computes bfloat16 piece by piece; 32-true is several"

@@ -5,6 +5,7 @@ import torch
 from torchvision.transforms.functional import InterpolationMode, affine
 
 from mnist_cli.errors import UserError
+from mnist_cli.model.forward import compute_logits
 from mnist_cli.model.module import DigitModule
 from mnist_cli.model.networks import CNN, MLP
 from mnist_cli.model.trained import restore_network
@@ -44,12 +45,33 @@ def test_affine_averages_the_probabilities_of_the_image_turned_and_sized(test_di
         assert torch.equal(network(images), module(images))
         assert torch.allclose(network(images).softmax(1), torch.stack(plain).mean(0), atol=1e-5)
         assert not torch.allclose(plain[0], torch.stack(plain).mean(0), atol=1e-3)
+        assert torch.equal(module.train()(images), DigitModule(module.net).eval()(images))  # not in training
 
 
-def test_a_checkpoint_with_another_augmentation_at_test_time_is_refused():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_affine_turns_as_exactly_in_bfloat16(dtype, test_digits):
+    images, views = test_digits[0][:20].unsqueeze(1) / 255, []
+
+    class Seen(torch.nn.Module):
+        def forward(self, images):
+            views.append(images.float())
+            return images.flatten(1)[:, :10]
+
+    number = torch.zeros((), dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        compute_logits(Seen(), images, number, number + 1, tta="affine")
+    exact = [affine(images, angle, [0, 0], 1.0, [0.0], InterpolationMode.BILINEAR) for angle in (-6.0, 6.0)]
+    close = [min((view - turned).abs().max() for turned in exact) for view in views[0].split(20)[1:3]]
+    assert max(close) < (1e-5 if dtype is torch.float32 else 4e-3)  # bfloat16 itself rounds pixels by up to 2e-3
+
+
+@pytest.mark.parametrize("tta", ["flips", True, 1.0, -1, 28, 10**6, None, [1]])
+def test_an_augmentation_at_test_time_that_there_is_not_is_refused(tta):
     module = DigitModule(MLP([8]))
-    with pytest.raises(UserError, match=r"model\.tta: the checkpoint's settings say 'flips'"):
-        restore_network(dict(module.hparams) | {"tta": "flips"}, module.state_dict())
+    with pytest.raises(UserError, match="give affine, or a number of pixels from 0 to 27"):
+        restore_network(dict(module.hparams) | {"tta": tta}, module.state_dict())
+    with pytest.raises(UserError, match="give affine, or a number of pixels from 0 to 27"):
+        DigitModule(MLP([8]), tta=tta)
 
 
 def test_weights_in_half_precision_are_read_in_32_bits():

@@ -113,7 +113,8 @@ def test_nothing_goes_on_with_it(workplace, mnist, capfd):
     [
         ({"data": {"dataset": "FashionMNIST"}}, "reads FashionMNIST, and"),
         ({"model": {"net": {"class_path": "os.system"}}}, "which is not imported without --trust"),
-        ({"model": {"tta": 1}}, "model.tta: the members differ in it (0, 1)"),
+        ({"model": {"tta": 1}}, "model.tta: the members differ in it (0, 1); choose one with --model.tta."),
+        ({"model": {"tta": "affine"}}, "model.tta: the members differ in it (0, affine); choose"),
     ],
 )
 def test_members_that_cannot_answer_together_are_refused(changes, says, trained, other, tmp_path, capsys):
@@ -121,6 +122,15 @@ def test_members_that_cannot_answer_together_are_refused(changes, says, trained,
     assert main(["ensemble", *members, "--trainer.default_root_dir", str(tmp_path)]) == 2
     assert says in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_members_that_differ_in_tta_answer_together_with_the_one_that_is_chosen(trained, other, tmp_path, capsys):
+    members = [str(trained / RUN), other(model={"tta": 1})]
+    options = ["--trainer.default_root_dir", str(tmp_path)]
+    assert main(["ensemble", *members, *options, "--model.tta", "affine"]) == 0
+    assert load_reader(tmp_path / RUN).network.tta == "affine"
+    assert main(["ensemble", *members, *options, "--model.tta", "afine"]) == 2
+    assert "--model.tta afine: give affine, or a number of pixels from 0 to 27." in capsys.readouterr().err
 
 
 def test_two_different_members_are_the_least(trained, tmp_path, monkeypatch, capsys):
