@@ -290,7 +290,8 @@ def main() -> None:
         recipe["model"] |= {name: value for name, value in numbers.items() if recipe["model"][name] is None}
         return (floor if args.program == "floor" else quickstart)(recipe, args.data_dir, args.device)
 
-    found: Any = [run(args.seed, options) for options in choices][0]
+    first = [run(args.seed, options) for options in choices]
+    found: Any = first[0]
     if args.repeat:
         found = [run(args.seed + number, options) for number in range(args.repeat) for options in choices]
     sys.stdout.write("\n" + json.dumps(found) + "\n")
