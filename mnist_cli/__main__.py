@@ -100,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if os.environ.get("MNIST_DEBUG") == "1":
             raise
-        print(f"mnist: error: {error}", file=sys.stderr)
+        # What comes from a stranger's file may hold characters that a terminal obeys.
+        text = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(error))
+        print(f"mnist: error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

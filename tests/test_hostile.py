@@ -436,3 +436,16 @@ def test_weights_that_are_not_numbers_are_told(workplace, mnist, capfd):
 def test_a_damaged_config_of_a_run_gets_a_sentence(workplace, mnist, capfd, content):
     (RUN / "config.yaml").write_bytes(content)
     refuse(mnist, capfd, "test", "--ckpt_path", "best", says="")
+
+
+@pytest.mark.parametrize("tta", [True, -3, 28, 10**6, 2**40, "flips", None])
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_an_odd_augmentation_at_test_time_takes_no_memory_and_is_refused(command, tta, workplace, mnist, capfd):
+    file = stranger(hyper_parameters={"tta": tta})
+    refuse(mnist, capfd, command, "--ckpt_path", file, says="model.tta")
+
+
+def test_what_a_terminal_obeys_does_not_reach_it(workplace, mnist, capfd):
+    file = stranger(hyper_parameters={"tta": "a\x1b[31mred"})
+    line = refuse(mnist, capfd, "predict", "--ckpt_path", file, says="a\\x1b[31mred")
+    assert line.isprintable()

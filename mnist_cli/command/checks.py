@@ -118,7 +118,7 @@ def _check_memory(model: Namespace, *, training: bool) -> None:
 
 def _check_precision(trainer: Namespace) -> None:
     """Check that a CPU can train in this precision; a run of a GPU may be tested on any CPU."""
-    if trainer.precision in (16, "16", "16-mixed") and _is_on_cpu(trainer):
+    if trainer.precision in (16, "16", "16-mixed", "16-true") and _is_on_cpu(trainer):
         raise UserError(f"--trainer.precision {trainer.precision}: a CPU trains in bfloat16; give bf16-mixed.")
 
 

@@ -96,8 +96,9 @@ def compute_logits(
         logits: Tensor = net(scale(images, mean, std))
         return logits
     views = [images, *(_turned_and_sized(images) if tta == "affine" else _moved(images, tta))]
-    logits = net(scale(torch.cat(views), mean, std)).float().log_softmax(1)
-    return logits.view(len(views), -1, logits.shape[1]).logsumexp(0) - math.log(len(views))
+    # One after the other: at once they would take five times the memory.
+    parts = [net(scale(view, mean, std)).float().log_softmax(1) for view in views]
+    return torch.stack(parts).logsumexp(0) - math.log(len(views))
 
 
 def _moved(images: Tensor, pixels: int) -> list[Tensor]:

@@ -45,9 +45,9 @@ class DigitModule(pl.LightningModule):
             images, and without one MNIST's.
         std: Standard deviation of the pixels, divided by after that; by default likewise.
         label_smoothing: Share of the target that is spread over all classes in training; cross_entropy only.
-        tta: Test-time augmentation: if not 0, an answer is the mean of the probabilities for the image and four others,
-            at five times the work: moved by this many pixels up, down, left and right; or, with affine, turned a little
-            both ways, larger and smaller. Batches of training are read once.
+        tta: Test-time augmentation by pixels or affine. If not 0, an answer is the mean of the probabilities for the
+            image and four others, at five times the work: moved by this many pixels up, down, left and right; or, with
+            affine, turned a little both ways, larger and smaller. Batches of training are read once.
         compile: Run the network through torch.compile: worth it for long runs on a GPU. reduce-overhead makes CUDA
             graphs of it, max-autotune also tries out kernels.
     """
@@ -91,6 +91,7 @@ class DigitModule(pl.LightningModule):
         self.add_loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # set by Distillation
         self._optimizer_settings: list[dict[str, Any]] = []
         self._schedules: list[dict[str, Any]] = []  # those of the checkpoint
+        self._epochs_begun = 0  # likewise
         self._lr = float("nan")  # of the last step; at the end of an epoch the scheduler has set the next one
 
     def forward(self, images: Tensor) -> Tensor:
@@ -211,13 +212,18 @@ class DigitModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_shapes(checkpoint)
         self._schedules = checkpoint.get("lr_schedulers", [])
+        self._epochs_begun = checkpoint.get("epoch", -1) + 1
 
     def on_fit_start(self) -> None:
         planned = [state.get("total_steps") for state in self._schedules]
         if planned and planned[0]:
-            steps = self.trainer.estimated_stepping_batches  # not earlier: the random numbers have to be restored
+            trainer, done = self.trainer, self._schedules[0]["last_epoch"]
+            steps = trainer.estimated_stepping_batches  # not earlier: the random numbers have to be restored
+            if trainer.max_epochs and trainer.max_epochs > 0:  # the rest may have other epochs than those that are done
+                an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+                steps = max(steps, done + an_epoch * (trainer.max_epochs - self._epochs_begun))
             if steps > planned[0]:
-                ended = self._schedules[0]["last_epoch"] >= planned[0] - 1
+                ended = done >= planned[0] - 1
                 remedy = "it has ended; " if ended else "give the run's own number of epochs, or "
                 raise UserError(
                     f"--trainer.max_epochs: the run's schedule was planned for {planned[0]:,} steps, not {steps:,.0f}; "

@@ -104,10 +104,11 @@ class ChosenCheckpoint:
             )
 
     def changes(self, settings: Settings) -> dict[str, Any]:
-        """What of the network, the loss and the data set in *settings* is another than in the run, by short names."""
-        parts = {"model": ("net", "loss"), "data": ("dataset",)}
+        """What of network, loss, `tta` and data set in *settings* is another than in the run, by short names."""
+        parts = {"model": ("net", "loss", "tta"), "data": ("dataset",)}
         groups = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
         own = {group: {name: self.content[groups[group]].get(name) for name in parts[group]} for group in parts}
+        own["model"]["tta"] = own["model"]["tta"] or 0  # a run of 0.1.0 has none
         return changes({group: {name: settings[group][name] for name in parts[group]} for group in parts}, own)
 
     def describe(self) -> str:

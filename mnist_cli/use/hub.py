@@ -71,6 +71,8 @@ def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], a
     """
     dataset = config["data"].get("dataset", "MNIST")
     table = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    tta = config["model"].get("tta", 0)
+    views = f" An answer is the mean over an image and four others of the same digit (`tta: {tta}`)." if tta else ""
     return f"""---
 license: mit
 library_name: mnist-cli
@@ -89,7 +91,7 @@ model-index:
 # {title}
 
 Reads handwritten digits: an image of 28 x 28 pixels in [0, 1], ink bright, becomes ten logits. Scaling to mean and
-standard deviation is part of the network.
+standard deviation is part of the network.{views}
 
 | measured on the test set of {dataset} | |
 |---|---|

@@ -55,6 +55,10 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
         ("--trainer.accelerator=tpu", "--trainer.accelerator tpu: this machine has none; use cpu or auto."),
         ("--trainer.accelerator=TPU", "--trainer.accelerator TPU: this machine has none; use cpu or auto."),
         ("--trainer.accelerator=CPU --trainer.precision=16", "16: a CPU trains in bfloat16; give bf16-mixed."),
+        (
+            "--trainer.accelerator=cpu --trainer.precision=16-true",
+            "16-true: a CPU trains in bfloat16; give bf16-mixed.",
+        ),
         ("--trainer.accelerator=cpu --trainer.precision=16-mixed", "16-mixed: a CPU trains in bfloat16; give"),
         ("--trainer.strategy=dpp", "--trainer.strategy dpp: there is no such strategy; did you mean ddp?"),
         (

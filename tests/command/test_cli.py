@@ -96,6 +96,14 @@ def test_a_schedule_that_was_planned_shorter_and_has_not_ended_can_be_finished(t
     assert "planned for 80 steps, not 120; give the run's own number of epochs, or start" in capfd.readouterr().err
 
 
+def test_a_test_with_another_tta_says_so(workplace, mnist, capfd):
+    assert mnist("test", "--model.tta=affine") == 0
+    assert "tta affine" in capfd.readouterr().out
+    assert json.loads((RUN / "test.json").read_text())["changed"] == {"tta": "affine"}
+    assert mnist("test") == 0
+    assert json.loads((RUN / "test.json").read_text())["changed"] == {}
+
+
 def test_a_schedule_that_was_planned_shorter_is_named(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     schedule = ["--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.01"]
@@ -104,6 +112,8 @@ def test_a_schedule_that_was_planned_shorter_is_named(tmp_path, monkeypatch, mni
     assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=2") == 2
     said = capfd.readouterr().err
     assert "the run's schedule was planned for 40 steps, not 80; it has ended; start a new run without" in said
+    assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=2", "--trainer.limit_train_batches=15") == 2
+    assert "the run's schedule was planned for 40 steps, not 55; it has ended; start" in capfd.readouterr().err
     assert mnist("fit", "--ckpt_path=last") == 2
     assert "that run is complete, 1 of 1 epochs; its schedule has ended too" in capfd.readouterr().err
     assert not Path("lightning_logs/version_1").exists()

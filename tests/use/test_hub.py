@@ -15,6 +15,7 @@ pytest.importorskip("safetensors", reason="needs the extra export")
 def test_a_folder_for_the_hub_is_read_back_with_the_same_answers(good_run, tmp_path, monkeypatch, test_digits, capsys):
     monkeypatch.chdir(good_run)
     assert main(["export", "--format", "hub", "--output", str(tmp_path / "hub")]) == 0
+    assert "tta" not in (tmp_path / "hub" / "README.md").read_text()
     names = sorted(path.name for path in (tmp_path / "hub").iterdir())
     assert names == ["README.md", "config.json", "model.safetensors"]
     before, again = load_reader(), load_reader(tmp_path / "hub")
