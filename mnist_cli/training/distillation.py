@@ -22,7 +22,7 @@ _SPLIT = {"dataset": "MNIST", "val_size": 0.2, "split_seed": 42}
 class Distillation(Callback):
     """Adds to the training loss how far the network's probabilities are from those of a trained one, the teacher.
 
-    The teacher reads each batch as the network does, after augmentation; its weights do not get into the checkpoint. It
+    The teacher reads each batch as the network does, after augmentation and once; its weights do not get into the checkpoint. It
     has to have been trained on the same split, or the validation accuracy would be too high.
 
     Args:
@@ -46,7 +46,7 @@ class Distillation(Callback):
         file = find_checkpoint(self.teacher, root)
         chosen = open_checkpoint(file, trusted=is_own(file, root))
         self._check_split(chosen, trainer)
-        settings, weights = chosen.network_settings()["model"], chosen.content["state_dict"]
+        settings, weights = chosen.network_settings()["model"] | {"tta": 0}, chosen.content["state_dict"]
         network = restore_network(settings, weights, trust=chosen.trusted)
         self._network = network.to(trainer.strategy.root_device)
         pl_module.add_loss = self.loss
