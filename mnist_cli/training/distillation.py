@@ -22,8 +22,9 @@ _SPLIT = {"dataset": "MNIST", "val_size": 0.2, "split_seed": 42}
 class Distillation(Callback):
     """Adds to the training loss how far the network's probabilities are from those of a trained one, the teacher.
 
-    The teacher reads each batch as the network does, after augmentation and once, whatever its `tta`; its weights do not
-    get into the checkpoint. It has to have been trained on the same split, or the validation accuracy would be too high.
+    The teacher reads each batch as the network does, after augmentation and once, whatever its `tta`; its weights do
+    not get into the checkpoint. It has to have been trained on the same split, or the validation accuracy would be too
+    high.
 
     Args:
         teacher: A run or a checkpoint, of one network or an ensemble: what `--ckpt_path` takes.
