@@ -127,18 +127,10 @@ def complete(bench: Bench, recipe: str, epochs: int | None) -> Path:
 
     Without augmentation at test time, which the programs that it is compared with do not have.
     """
-    shorter = [f"--trainer.max_epochs={epochs}"] if epochs else []
+    options = ["--model.tta=0", *([f"--trainer.max_epochs={epochs}"] if epochs else [])]
     path = bench.folder / f"{recipe}.yaml"
     if not path.exists():
-        command = [
-            bench.mnist,
-            "fit",
-            "--config",
-            CONFIGS / f"{recipe}.yaml",
-            *shorter,
-            "--model.tta=0",
-            "--print_config",
-        ]
+        command = [bench.mnist, "fit", "--config", CONFIGS / f"{recipe}.yaml", *options, "--print_config"]
         path.write_text(run(command, bench.folder)[2])
     return path
 

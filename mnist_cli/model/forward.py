@@ -75,7 +75,7 @@ def check_tta(tta: Any) -> None:
     """
     is_number = isinstance(tta, int) and not isinstance(tta, bool)
     if tta != "affine" and not (is_number and 0 <= tta < SIDE):
-        raise UserError(f"--model.tta {str(tta)[:40]}: give affine, or a number of pixels from 0 to {SIDE - 1}.")
+        raise UserError(f"model.tta {str(tta)[:40]}: expected affine or a number of pixels from 0 to {SIDE - 1}.")
 
 
 def compute_logits(

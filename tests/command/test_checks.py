@@ -101,7 +101,7 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
             "--trainer.limit_test_batches 0.01: the test set has 10 batches, so this",
         ),
         ("--trainer.limit_val_batches=0.01", "--trainer.limit_val_batches: You requested to check 0.01 of the"),
-        ("--model.tta=28", "--model.tta 28: give affine, or a number of pixels from 0 to 27."),
+        ("--model.tta=28", "model.tta 28: expected affine or a number of pixels from 0 to 27."),
         ("--model.net.dropout=-1", "these settings do not work: dropout probability has to be between 0 and 1"),
         (AUGMENT % ("torch.nn.Linear", "in_features: 2, out_features: 2"), "data.augment: Linear cannot be used ("),
         (AUGMENT % ("kornia.augmentation.RandomCrop", "size: [20, 20]"), "it makes (2, 1, 20, 20)"),

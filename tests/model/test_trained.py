@@ -69,9 +69,9 @@ def test_affine_turns_as_exactly_in_bfloat16(dtype, test_digits):
 @pytest.mark.parametrize("tta", ["flips", True, 1.0, -1, 28, 10**6, None, [1]])
 def test_an_augmentation_at_test_time_that_there_is_not_is_refused(tta):
     module = DigitModule(MLP([8]))
-    with pytest.raises(UserError, match="give affine, or a number of pixels from 0 to 27"):
+    with pytest.raises(UserError, match="expected affine or a number of pixels from 0 to 27"):
         restore_network(dict(module.hparams) | {"tta": tta}, module.state_dict())
-    with pytest.raises(UserError, match="give affine, or a number of pixels from 0 to 27"):
+    with pytest.raises(UserError, match="expected affine or a number of pixels from 0 to 27"):
         DigitModule(MLP([8]), tta=tta)
 
 

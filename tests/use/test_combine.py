@@ -130,7 +130,7 @@ def test_members_that_differ_in_tta_answer_together_with_the_one_that_is_chosen(
     assert main(["ensemble", *members, *options, "--model.tta", "affine"]) == 0
     assert load_reader(tmp_path / RUN).network.tta == "affine"
     assert main(["ensemble", *members, *options, "--model.tta", "afine"]) == 2
-    assert "--model.tta afine: give affine, or a number of pixels from 0 to 27." in capsys.readouterr().err
+    assert "model.tta afine: expected affine or a number of pixels from 0 to 27." in capsys.readouterr().err
 
 
 def test_two_different_members_are_the_least(trained, tmp_path, monkeypatch, capsys):

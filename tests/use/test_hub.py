@@ -7,7 +7,7 @@ import yaml
 from mnist_cli import load_reader
 from mnist_cli.__main__ import main
 from mnist_cli.errors import UserError
-from mnist_cli.use.export import measure
+from mnist_cli.use.export import export_hub, measure
 
 pytest.importorskip("safetensors", reason="needs the extra export")
 
@@ -30,6 +30,18 @@ def test_a_folder_for_the_hub_is_read_back_with_the_same_answers(good_run, tmp_p
     assert f"{100 * accuracy:.2f} % (95 % interval" in capsys.readouterr().out
     again_to = tmp_path / "again"
     assert main(["export", "--ckpt_path", str(tmp_path / "hub"), "--format=hub", f"--output={again_to}"]) == 0
+
+
+def test_the_card_says_that_an_answer_is_a_mean_over_views(good_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(good_run)
+    reader = load_reader()
+    monkeypatch.setitem(reader.settings["model"], "tta", "affine")
+    monkeypatch.setattr(reader.network, "tta", "affine")
+    export_hub(reader, tmp_path / "hub", measure(reader))
+    assert (
+        "the mean over an image and four others of the same digit (`tta: affine`)"
+        in (tmp_path / "hub/README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
