@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         with silence():
             if args[0] == "search":
-                from mnist_cli.command.search import search
+                from mnist_cli.search.subcommand import search
 
                 return search(args[1:])
             return run(args)

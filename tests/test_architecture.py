@@ -8,7 +8,7 @@ import pytest
 import mnist_cli
 
 PACKAGE = Path(mnist_cli.__file__).parent
-FLOORS = ["", "data", "model", "runs", "training", "report", "use", "command"]  # "" are the files at the top
+FLOORS = ["", "data", "model", "runs", "training", "report", "use", "command", "search"]  # "" are the files at the top
 # Names that a module may import although they lie at the top: the entry point is reached from nowhere.
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py"))
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in FILES}

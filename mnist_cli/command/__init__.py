@@ -1,1 +1,1 @@
-"""The command line; no other package imports it."""
+"""The command line; only the search, which runs it for each trial, imports it."""

@@ -18,9 +18,9 @@ import yaml
 from helpers import SPACE, TINY, metrics, rows
 from optuna.distributions import FloatDistribution
 
-from mnist_cli.command.storage import open_storage, open_study
-from mnist_cli.command.study import TakenOverError
 from mnist_cli.runs.record import Process
+from mnist_cli.search.storage import open_storage, open_study
+from mnist_cli.search.study import TakenOverError
 
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "mnist_cli", "search", "--search", "small.yaml", *TINY]
@@ -152,7 +152,7 @@ def test_a_postgresql_hands_out_each_trial_once_and_an_abandoned_one_once_more(t
 
 
 def test_workers_that_start_at_once_make_the_tables_of_a_new_database_once(tmp_path, postgresql):
-    code = "import sys; from pathlib import Path; from mnist_cli.command.storage import open_storage; input(); "
+    code = "import sys; from pathlib import Path; from mnist_cli.search.storage import open_storage; input(); "
     command = [sys.executable, "-c", code + "open_storage(sys.argv[1], Path())", postgresql]
     workers = [subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) for _ in range(4)]
     for worker in workers:

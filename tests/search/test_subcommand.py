@@ -189,8 +189,8 @@ def test_without_optuna_the_extra_is_named(search, monkeypatch, capfd):
 
 @pytest.mark.parametrize("name", ["search_mlp", "search_cnn"])
 def test_a_shipped_search_is_understood(name, tmp_path, monkeypatch):
-    from mnist_cli.command.space import read_search_file
-    from mnist_cli.command.trial import check_space
+    from mnist_cli.search.space import read_search_file
+    from mnist_cli.search.trial import check_space
 
     monkeypatch.chdir(tmp_path)
     path = ROOT / "configs" / f"{name}.yaml"

@@ -4,9 +4,9 @@ import statistics
 
 from optuna.distributions import FloatDistribution
 
-from mnist_cli.command.results import Results, as_score, in_words, write_results
-from mnist_cli.command.space import Dimension, SearchFile
-from mnist_cli.command.storage import open_storage, open_study
+from mnist_cli.search.results import Results, as_score, in_words, write_results
+from mnist_cli.search.space import Dimension, SearchFile
+from mnist_cli.search.storage import open_storage, open_study
 
 
 def test_scores_and_settings_are_short():

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 import pytest
 from optuna.distributions import FloatDistribution
 
-from mnist_cli.command import study as study_module
-from mnist_cli.command.storage import open_storage, open_study
-from mnist_cli.command.study import TakenOverError
 from mnist_cli.runs.record import Process
+from mnist_cli.search import study as study_module
+from mnist_cli.search.storage import open_storage, open_study
+from mnist_cli.search.study import TakenOverError
 
 LR = {"lr": FloatDistribution(0.001, 0.1, log=True)}
 DEAD = asdict(replace(Process.this(), pid=2**22 - 1, began="1"))

@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mnist_cli.command.space import SearchFile, as_flags, as_text
-from mnist_cli.command.study import Entry, SharedStudy
-from mnist_cli.command.trial import SettingsCLI
 from mnist_cli.files import write_whole
 from mnist_cli.report import search_figures
 from mnist_cli.runs.directory import shown
+from mnist_cli.search.space import SearchFile, as_flags, as_text
+from mnist_cli.search.study import Entry, SharedStudy
+from mnist_cli.search.trial import SettingsCLI
 
 _TABLE_ROWS = 10
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mnist_cli.command.storage import open_storage, open_study
 from mnist_cli.errors import UserError
+from mnist_cli.search.storage import open_storage, open_study
 
 
 def test_the_journal_lies_in_the_searchs_folder_and_keeps_the_study(tmp_path):

@@ -10,18 +10,18 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mnist_cli.command.endings import end
-from mnist_cli.command.results import Results, write_results
 from mnist_cli.command.resume import sort_options
-from mnist_cli.command.space import read_search_file
-from mnist_cli.command.storage import open_storage, open_study
-from mnist_cli.command.study import SharedStudy
 from mnist_cli.command.threads import count_processors
-from mnist_cli.command.trial import check_space
-from mnist_cli.command.worker import Jobs, Plan, Worker
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import check_name
 from mnist_cli.runs.settings import load_settings
 from mnist_cli.runs.short_names import flatten
+from mnist_cli.search.results import Results, write_results
+from mnist_cli.search.space import read_search_file
+from mnist_cli.search.storage import open_storage, open_study
+from mnist_cli.search.study import SharedStudy
+from mnist_cli.search.trial import check_space
+from mnist_cli.search.worker import Jobs, Plan, Worker
 from mnist_cli.training.stop_signals import StopSignals
 
 # What may differ between the machines of one search.

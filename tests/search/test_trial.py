@@ -4,9 +4,9 @@ import pytest
 from helpers import TINY, metrics
 
 from mnist_cli.command.silence import silence
-from mnist_cli.command.trial import finished, score_of, train
 from mnist_cli.errors import UserError
 from mnist_cli.runs.directory import Run
+from mnist_cli.search.trial import finished, score_of, train
 
 
 def test_a_trial_that_is_told_to_stop_leaves_a_whole_run(tmp_path, monkeypatch, data_dir, mnist, capfd):

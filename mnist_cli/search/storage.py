@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from mnist_cli.command.study import SharedStudy
 from mnist_cli.errors import UserError
+from mnist_cli.search.study import SharedStudy
 
 _ATTEMPTS = 10
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from mnist_cli.command.results import as_score, in_words
-from mnist_cli.command.space import SearchFile, as_flags
-from mnist_cli.command.study import Entry, SharedStudy, TakenOverError
-from mnist_cli.command.trial import Outcome, finished, train
 from mnist_cli.errors import DivergedError, UserError
 from mnist_cli.runs.directory import Run
+from mnist_cli.search.results import as_score, in_words
+from mnist_cli.search.space import SearchFile, as_flags
+from mnist_cli.search.study import Entry, SharedStudy, TakenOverError
+from mnist_cli.search.trial import Outcome, finished, train
 
 POLL_S = 1.0  # between two looks whether another process has finished or gone
 _JOB = "MNIST_SEARCH_JOB"  # set for the processes that --jobs starts

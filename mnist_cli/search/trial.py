@@ -15,12 +15,12 @@ from mnist_cli.command.checks import check_settings
 from mnist_cli.command.cli import DigitCLI
 from mnist_cli.command.data_settings import follow_data
 from mnist_cli.command.parts import PARTS
-from mnist_cli.command.space import Dimension, SearchFile, as_flags, as_text
 from mnist_cli.errors import UserError
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
 from mnist_cli.runs.history import History, Row, history_of
 from mnist_cli.runs.record import end_record
+from mnist_cli.search.space import Dimension, SearchFile, as_flags, as_text
 
 Report = Callable[[int, float], bool]  # epoch, counted from 0, and metric -> whether to stop here
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_cli.command.space import as_flags, read_search_file
 from mnist_cli.errors import UserError
+from mnist_cli.search.space import as_flags, read_search_file
 
 RANGE = "space: {model.optimizer.lr: {low: 1e-4, high: 1e-1, log: true}}"
 
