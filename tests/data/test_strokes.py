@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mnist_cli import RandomAddedStrokes, read_digits
+from mnist_cli.data import strokes as strokes_module
 from mnist_cli.data.batches import to_floats
 from mnist_cli.errors import UserError
 
@@ -100,3 +101,12 @@ def test_an_empty_image_and_an_empty_batch_stay_as_they_are():
     for size in (0, 3):
         empty = torch.zeros(size, 1, 28, 28)
         assert torch.equal(draw(empty), empty)
+
+
+def test_strokes_drawn_in_inference_mode_leave_nothing_that_training_cannot_use(digits):
+    strokes = RandomAddedStrokes(flag=1.0, slash=1.0)
+    strokes_module._pixels.cache_clear()
+    strokes_module._rays.cache_clear()
+    with torch.inference_mode():
+        strokes(digits[0][:100])
+    assert strokes(digits[0][:100].clone().requires_grad_()).requires_grad
