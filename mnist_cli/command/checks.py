@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -120,6 +121,11 @@ def _check_precision(trainer: Namespace) -> None:
     """Check that a CPU can train in this precision; a run of a GPU may be tested on any CPU."""
     if trainer.precision in (16, "16", "16-mixed", "16-true") and _is_on_cpu(trainer):
         raise UserError(f"--trainer.precision {trainer.precision}: a CPU trains in bfloat16; give bf16-mixed.")
+    name = "transformer_engine"
+    if str(trainer.precision).startswith("transformer-engine") and (_is_on_cpu(trainer) or not find_spec(name)):
+        raise UserError(
+            f"--trainer.precision {trainer.precision}: it needs an NVIDIA GPU and the package {name}; give bf16-mixed."
+        )
 
 
 def say_slow_precision(trainer: Namespace) -> None:

@@ -178,7 +178,9 @@ def _wrong_value(name: str, kind: Any, value: Any) -> str:
     expected, base = describe_type(kind), class_of(kind)
     names = choices_of(kind) + (subclass_names(base) if base else [])
     given = _class_given(value)
-    near = difflib.get_close_matches(given or str(value), names, n=1)
+    wanted = given or str(value)
+    swapped = [name for name in names if sorted(name) == sorted(wanted)]  # Adma is nearer to Adamax than to Adam
+    near = swapped or difflib.get_close_matches(wanted, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
     if expected[0] == "a list of classes" and (given in names or load(given)):
         hint = f"; did you mean [{given}]?"

@@ -59,6 +59,7 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
             "--trainer.accelerator=cpu --trainer.precision=16-true",
             "16-true: a CPU trains in bfloat16; give bf16-mixed.",
         ),
+        ("--trainer.accelerator=cpu --trainer.precision=transformer-engine", "it needs an NVIDIA GPU and the package"),
         ("--trainer.accelerator=cpu --trainer.precision=16-mixed", "16-mixed: a CPU trains in bfloat16; give"),
         ("--trainer.strategy=dpp", "--trainer.strategy dpp: there is no such strategy; did you mean ddp?"),
         (

@@ -36,6 +36,7 @@ GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"
         ("fit --model.loss mes", "model.loss: expected cross_entropy or mse, got 'mes'; did you mean mse?"),
         ("fit --model.net MPL", "got 'MPL'; did you mean MLP?"),
         ("fit --model.optimizer SDG", "got 'SDG'; did you mean SGD?"),
+        ("fit --model.optimizer Adma", "got 'Adma'; did you mean Adam?"),
         ("fit --model.net.activation rleu", "got 'rleu'; did you mean relu?"),
         ("fit --model.net.dropout 2", "dropout probability has to be between 0 and 1, but got 2"),
         ("fit --model.net torch.nn.Flatten", "Flatten does not turn images"),

@@ -1,9 +1,11 @@
 """A run has one history: a row for every epoch and validation, in metrics.csv and in its checkpoints."""
 
+from types import SimpleNamespace
+
 import torch
 from helpers import QUICK, RUN, metrics
 
-from mnist_cli.runs.history import History
+from mnist_cli.runs.history import History, _metrics
 
 
 def test_every_validation_has_a_row_and_the_last_one_shares_that_of_the_epoch(tmp_path, monkeypatch, mnist):
@@ -29,3 +31,10 @@ def test_the_best_row_is_that_of_the_least_or_the_largest_value():
     assert history.best_row("val/loss", "max")["epoch"] == 1
     assert history.best_row("val/acc", "max")["epoch"] == 3
     assert History().best_row("val/acc", "max") == {}
+
+
+def test_a_metric_is_written_as_the_shortest_number_that_32_bits_tell_apart():
+    # 0.90125 is 0.9012500047683716 in 32 bits, which would be 90.13 % in one place and 90.12 in another.
+    trainer = SimpleNamespace(callback_metrics={"val/acc": torch.tensor(0.90125), "lr": torch.tensor(0.001)})
+    assert _metrics(trainer, "val/") == {"val/acc": 0.90125}
+    assert _metrics(trainer, "") == {"lr": 0.001}
