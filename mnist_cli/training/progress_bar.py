@@ -74,6 +74,7 @@ class EpochLines(Callback):
 
     def __init__(self) -> None:
         self._began: float | None = None
+        self._shown = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print(trainer)
@@ -82,10 +83,13 @@ class EpochLines(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print(trainer)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._print(trainer)  # an epoch that was stopped in its validation, which is finished first
+
     def _print(self, trainer: pl.Trainer) -> None:
         """Print the epoch that has ended; a resumed fit has the rows of epochs that it did not train."""
         epoch = trainer.current_epoch
-        if self._began is None:
+        if self._began is None or epoch == self._shown:
             return
         row = next(reversed(history_of(trainer).rows), {})
         known = [name for name in ("train/loss", "train/acc", "val/loss", "val/acc") if name in row]
@@ -93,3 +97,4 @@ class EpochLines(Callback):
             figures = ", ".join(f"{name} {row[name]:.4f}" for name in known)
             seconds = time.monotonic() - self._began
             rank_zero_only(print)(f"epoch {epoch}/{trainer.max_epochs}: {seconds:.1f} s, {figures}", flush=True)
+            self._shown = epoch

@@ -4,12 +4,15 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
 
 from helpers import BARE, QUICK, metrics
+
+from mnist_cli import DigitModule
 
 WITH_BAR = [option for option in QUICK if option not in ("--trainer.enable_progress_bar", "false")]
 FIT = ["fit", *WITH_BAR, "--trainer.max_epochs=2", "--figures=null", "--evaluation=null"]
@@ -41,6 +44,21 @@ def test_a_resumed_fit_shows_the_epochs_that_it_trains(tmp_path, monkeypatch, mn
     assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=3", "--test_after_fit=false") == 0
     lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch ")]
     assert [line.partition(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2", "epoch 3/3"]
+
+
+def test_an_epoch_that_is_stopped_in_its_validation_has_its_line(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    step = DigitModule.validation_step
+
+    def stopping(module, *args):
+        if module.current_epoch == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return step(module, *args)
+
+    monkeypatch.setattr(DigitModule, "validation_step", stopping)
+    assert mnist(*FIT, "--trainer.max_epochs=3") == 143
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3"]
 
 
 def test_on_a_terminal_the_bar_is_one_line_with_the_loss_and_epochs_count_from_1(tmp_path, data_dir):
