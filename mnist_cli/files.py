@@ -16,7 +16,8 @@ def whole_file(path: Path, *, flush: bool = True) -> Iterator[IO[bytes]]:
     """Write a file in pieces; it takes its place at the end of the block, and if the block fails it is dropped.
 
     No reader ever sees a part of it, and an older file stays as it was until then. On Linux nothing is left behind
-    however the process ends, because the file has no name before it is whole; elsewhere it lies beside its place.
+    however the process ends, because the file has no name before it is whole; elsewhere it lies beside its place. A
+    link is replaced, not followed; devices and pipes, such as /dev/stdout, are written to as they are.
 
     Args:
         path: The file; its folder is made if it is missing.
@@ -30,6 +31,10 @@ def whole_file(path: Path, *, flush: bool = True) -> Iterator[IO[bytes]]:
     """
     if not path.name:  # "" or a folder with .. at its end
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.parent == Path("/dev") or path.is_char_device() or path.is_fifo():
+        with path.open("wb") as file:
+            yield file
+        return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -87,3 +87,23 @@ def test_json_has_text_where_it_has_no_number():
     value = {"threshold": math.inf, "list": [math.nan, (1.5, -math.inf)], "text": "inf"}
     assert json.loads(json_text(value)) == {"threshold": "inf", "list": ["nan", [1.5, "-inf"]], "text": "inf"}
     assert "Infinity" not in json_text(value)
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    read, write = os.pipe()
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=write)
+    write_whole(tmp_path / "pipe", "content")
+    assert reader.wait() == 0
+    assert os.read(read, 100) == b"content"
+    assert (tmp_path / "pipe").is_fifo()
+    write_whole(Path("/dev/null"), "content")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_is_replaced_and_what_it_names_stays(tmp_path):
+    (tmp_path / "named").write_text("old")
+    (tmp_path / "link").symlink_to("named")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "named").read_text() == "old"
+    assert not (tmp_path / "link").is_symlink()

@@ -34,7 +34,7 @@ def check_against_run(config: Namespace, command: str, chosen: ChosenCheckpoint)
             )
     if command != "fit":
         return
-    chosen.check_going_on(config.trainer.max_epochs or -1, early_stopping=bool(config.early_stopping))
+    chosen.check_going_on(config.trainer.as_dict(), early_stopping=bool(config.early_stopping))
     if model.get("lr_scheduler"):
         for name in ("optimizer", "lr_scheduler"):
             for setting, value in changes({name: config.model.as_dict()[name]}, {name: model.get(name)}).items():

@@ -43,6 +43,8 @@ def check_settings(config: Namespace, command: str) -> None:
     _check_devices(config.trainer)
     if command == "fit":
         _check_precision(config.trainer)
+    if config.trainer.barebones:
+        raise UserError("--trainer.barebones true: it leaves out checkpoints and metrics, which a run is made of.")
     profiler = config.trainer.profiler
     if isinstance(profiler, str) and profiler not in _PROFILERS:
         raise UserError(f"--trainer.profiler {profiler}: expected {any_of([*_PROFILERS])}, or the path of a class.")
@@ -162,6 +164,9 @@ def _check_monitors(config: Namespace) -> None:
         if monitor is not None and monitor not in METRICS:
             near = (difflib.get_close_matches(monitor, METRICS, n=1) or METRICS)[0]
             raise UserError(f"{name}.monitor: there is no metric '{monitor}'; did you mean {near}?")
+    monitor = str(config.model.lr_scheduler and (config.model.lr_scheduler.init_args or {}).get("monitor"))
+    if monitor.startswith("val/") and 0 in (config.data.val_size, config.trainer.limit_val_batches):
+        raise UserError(f"--model.lr_scheduler.monitor {monitor}: nothing is validated; give train/loss or train/acc.")
     monitor = config.checkpoint and config.checkpoint.init_args.get("monitor")
     interval = config.trainer.val_check_interval
     once = interval in (None, 1.0) and not isinstance(interval, int) and config.trainer.check_val_every_n_epoch == 1

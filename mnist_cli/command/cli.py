@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mnist_cli.command.agreement import check_against_run, name_evaluation, say_useless
 from mnist_cli.command.checks import check_settings, say_slow_precision
-from mnist_cli.command.closing import choose_tested, say_why_stopped
+from mnist_cli.command.closing import choose_tested, options_for_more, say_why_stopped
 from mnist_cli.command.data_settings import drop_validation, follow_data
 from mnist_cli.command.endings import end, is_main_process
 from mnist_cli.command.help import answer_help
@@ -23,7 +23,7 @@ from mnist_cli.command.parser import DigitArgumentParser
 from mnist_cli.command.parts import OPTIONS, PARTS, default_settings, keep_used, place_loggers, set_places
 from mnist_cli.command.pictures import collect_pictures
 from mnist_cli.command.recording import begin_run, compared_settings, end_run, leave_run, say_what_next
-from mnist_cli.command.resume import arguments_for, choose_checkpoint, recipe_of, sort_options
+from mnist_cli.command.resume import arguments_for, choose_checkpoint, name_teachers, recipe_of, sort_options
 from mnist_cli.command.threads import choose_threads, kept_threads
 from mnist_cli.data.datamodule import DigitDataModule
 from mnist_cli.errors import UserError
@@ -86,7 +86,7 @@ class DigitCLI(LightningCLI):
             raise
         if self.run_directory:
             end_run(self.run_directory)
-            say_what_next(self.run_directory, None if self.model.lr_scheduler else self.trainer.current_epoch)
+            say_what_next(self.run_directory, None if self.model.lr_scheduler else options_for_more(self.trainer))
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the one that was asked for: each has a parser of its own, and building all four takes 2 s."""
@@ -117,6 +117,7 @@ class DigitCLI(LightningCLI):
         if self.command == "fit":
             say_slow_precision(config.trainer)
             follow_data(config)
+            name_teachers(config.trainer.callbacks, self.options.root)
             config.threads = choose_threads(config)
             torch.set_num_threads(config.threads)
         self.settings_yaml = parser.dump(config, skip_none=False)

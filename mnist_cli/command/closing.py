@@ -1,9 +1,9 @@
-"""What a fit says at its end: why it stopped early, and which checkpoint it tests."""
+"""What a fit says at its end: why it stopped early, which checkpoint it tests, and how it goes on."""
 
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -21,6 +21,15 @@ def say_why_stopped(stopping: EarlyStopping | None, trainer: pl.Trainer) -> None
         count, unit = stopping.wait_count, "epoch" if every_epoch else "validation"
         reason = f"{stopping.monitor} was no better for {count} {unit}{'s'[: count - 1]}."
     rank_zero_only(print)(f"Stopped early, after epoch {stopping.stopped_epoch + 1}: {reason}")
+
+
+def options_for_more(trainer: pl.Trainer) -> str:
+    """With which options a fit that has ended goes on: more of what ended it."""
+    if 0 < trainer.max_steps <= trainer.global_step:
+        return f"--trainer.max_steps {2 * trainer.max_steps}"
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    no_limit = "--trainer.max_time null " if any(isinstance(one, Timer) for one in callbacks) else ""
+    return f"{no_limit}--trainer.max_epochs {2 * max(1, trainer.current_epoch)}"
 
 
 def choose_tested(trainer: pl.Trainer) -> str | None:

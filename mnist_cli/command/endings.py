@@ -23,6 +23,10 @@ _MISTAKES = {
     "`val_check_interval`": "--trainer.val_check_interval",
     "is not in bounds, numpy accepts from": "--seed_everything",
 }
+_FROM_LIBRARIES = (
+    *(RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(ArithmeticError, MemoryError),
+)
 # What torch says when there is no memory for a tensor, on the CPU and on a GPU; NumPy and Python say MemoryError.
 _TOO_MUCH = re.compile(r"can't allocate memory|Storage size calculation overflowed|out of memory|Unable to allocate")
 # What torch says when a process that it exchanges numbers with is gone.
@@ -52,13 +56,7 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         if found := re.search(r"Please increase the `(limit_\w+)", str(error)):
             sentence = f"--trainer.{found[1]}: {sentence.rstrip('.')}; give more, or a whole number of batches."
         raise UserError(sentence) from error
-    except ArithmeticError as error:
-        if not any("/torch/optim/" in frame.filename for frame in traceback.extract_tb(error.__traceback__)):
-            raise
-        raise UserError(
-            f"model.optimizer: a step of it fails ({error}); change its arguments, or those of model.lr_scheduler."
-        ) from error
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError) as error:
+    except _FROM_LIBRARIES as error:
         if signals.received:
             return 128 + signals.received
         if isinstance(error, MemoryError) or _TOO_MUCH.search(str(error)):
@@ -69,7 +67,18 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
         if several and _ALONE.search(str(error)):
             print(LOST, file=sys.stderr)
             return 1
-        options = [option for words, option in _MISTAKES.items() if words in str(error)] + while_restoring(error)
+        restoring = while_restoring(error)
+        if not restoring and "/torch/optim/" in traceback.extract_tb(error.__traceback__)[-1].filename:
+            raise UserError(
+                f"model.optimizer: a step of it fails ({first_sentence(error).rstrip('.')}); choose other arguments or "
+                "another one."
+            ) from error
+        if found := re.search(r"Early stopping conditioned on metric `(val/\w+)`", str(error)):
+            raise UserError(
+                f"--early_stopping.monitor: nothing was validated before the end, so {found[1]} is not known; give "
+                "--early_stopping null, or train for an epoch at least."
+            ) from error
+        options = [option for words, option in _MISTAKES.items() if words in str(error)] + restoring
         if not options:
             raise
         raise UserError(f"{options[0]}: {' '.join(str(error).split()).rstrip('.')}.") from error

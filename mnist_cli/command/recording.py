@@ -66,9 +66,8 @@ def leave_run(run: Run, error: BaseException) -> None:
             print("Nothing was trained yet, and nothing is kept.", file=sys.stderr)
         return
     settings = run.settings()
-    max_epochs = (settings.get("trainer") or {}).get("max_epochs") or -1
     try:
-        chosen.check_going_on(max_epochs, early_stopping=bool(settings.get("early_stopping")))
+        chosen.check_going_on(settings.get("trainer") or {}, early_stopping=bool(settings.get("early_stopping")))
     except UserError:
         print(f"This run is trained to its end; test it with `mnist test --ckpt_path {run.path}`.", file=sys.stderr)
     else:
@@ -82,19 +81,19 @@ def _newest_that_loads(run: Run) -> ChosenCheckpoint | None:
     return None
 
 
-def say_what_next(run: Run, epochs: int | None) -> None:
+def say_what_next(run: Run, more: str | None) -> None:
     """Say where a finished fit is, and what can be done with it.
 
     Args:
         run: Its directory.
-        epochs: How many it has trained; None if it has a schedule, which ends with them.
+        more: The options with which it can be trained on; None if it has a schedule, which has ended.
     """
     path = shown(run.path)
     print(f"The run{' with its figures' if run.figures.exists() else ''} is in {path}.")
     print(f"Test it again: mnist test --ckpt_path {path}")
     print(f"Use it:        mnist predict PICTURES --ckpt_path {path}")
-    if epochs:
-        print(f"Train it on:   mnist fit --ckpt_path {path} --trainer.max_epochs {2 * epochs}")
+    if more:
+        print(f"Train it on:   mnist fit --ckpt_path {path} {more}")
 
 
 def compared_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:

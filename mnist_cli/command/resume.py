@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -112,6 +113,21 @@ def choose_checkpoint(command: str, options: Options, *, announce: bool) -> Chos
     if announce:
         print(chosen.describe(), file=sys.stderr)
     return chosen
+
+
+def name_teachers(callbacks: Any, root: Path) -> None:
+    """Put the file of a teacher into the settings: `best` and names mean another run once this one has begun.
+
+    Args:
+        callbacks: `trainer.callbacks`, as it was parsed.
+        root: Folder of the runs.
+
+    Raises:
+        UserError: If there is no such checkpoint.
+    """
+    for one in callbacks if isinstance(callbacks, list) else [callbacks]:
+        if one and one.class_path.endswith(".Distillation"):
+            one.init_args.teacher = str(shown(find_checkpoint(one.init_args.teacher, root)))
 
 
 def _or_best(last: Path) -> Path:

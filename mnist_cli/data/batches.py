@@ -150,7 +150,7 @@ def split(num_images: int, val_size: float, seed: int) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: If one of them would be empty.
     """
-    num_train = int(num_images * (1 - val_size))
+    num_train = num_images - int(num_images * val_size)
     if not 0 < num_train < num_images:
         raise UserError(
             f"data.val_size {val_size}: of {num_images:,} images it leaves none for training or none for validation; "

@@ -26,6 +26,7 @@ from mnist_cli.data.batches import (
     to_floats,
 )
 from mnist_cli.data.pictures import MOST_PICTURES, GivenPictures, label_from_name
+from mnist_cli.data.place import check_place, place_in_order
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.data.statistics import say_if_dark_on_light
@@ -36,8 +37,9 @@ from mnist_cli.errors import UserError
 class DigitDataModule(pl.LightningDataModule):
     """Handwritten digits in memory, split into training, validation and test.
 
-    The test set is the data set's own; nothing but `test` and `predict` reads it. Images leave as floats in [0, 1];
-    scaling to mean and standard deviation is the model's part.
+    The test set is the data set's own; nothing but `test` and `predict` hands it to a network (a fit looks before it
+    begins whether it is whole). Images leave as floats in [0, 1]; scaling to mean and standard deviation is the model's
+    part.
 
     Args:
         dataset: MNIST, FashionMNIST, KMNIST, QMNIST, EMNIST (its digits) or MNIST-NumPy (MNIST as four NumPy files);
@@ -229,18 +231,13 @@ class DigitDataModule(pl.LightningDataModule):
         """
         state = random_state()
         if self.trainer and self.trainer.state.fn == "fit":
-            loop: Any = self.trainer.fit_loop
-            batches = loop.epoch_loop.batch_progress.current.processed
-            state["place"] = {
-                "epoch": loop.epoch_progress.current.processed,  # that is trained next, or was begun
-                "batches": batches if batches < loop.max_batches else 0,
-                "seed": self._order.seed,
-            }
+            state["place"] = place_in_order(self.trainer, self._order.seed, self.batch_size)
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         restore_random_state(state_dict)
         if self.trainer and self.trainer.state.fn == "fit":
+            check_place(state_dict.get("place", {}), self.trainer, self.batch_size)
             self._restored = state_dict
 
 

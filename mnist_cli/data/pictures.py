@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,8 @@ def find_pictures(sources: Sequence[str]) -> Iterator[Path]:
             found = [path]
         elif has_magic(source):
             matches = (Path(match) for match in sorted(glob(source, recursive=True)))  # noqa: PTH207  it may be absolute
-            found = [file for match in matches for file in (sorted(_pictures_below(match)) or [match])]
+            parts = (sorted(_pictures_below(match)) if match.is_dir() else [match] for match in matches)
+            found = list(dict.fromkeys(chain.from_iterable(parts)))  # ** finds a folder and what is in it
         else:
             raise UserError(f"--data.images: there is no file {source}; give pictures, folders or patterns in quotes.")
         if not found:
@@ -170,6 +172,8 @@ def _image_to_floats(image: Image.Image) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         levels: np.ndarray = np.asarray(image, np.float32)[..., None]
+        if not np.isfinite(levels).all():
+            raise PictureError("some of the picture's values are not numbers.")
         return np.clip(levels / (65535.0 if image.mode != "F" else max(float(levels.max()), 1e-6)), 0, 1)
     if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")

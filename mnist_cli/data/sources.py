@@ -222,11 +222,14 @@ def _download(dataset: str, data_dir: Path) -> None:
 
 def _prepare_numpy_copy(data_dir: Path) -> None:
     folder = data_dir / NUMPY_COPY
-    if all((folder / name).exists() for name in ARRAY_FILES):
+    missing = [name for name in ARRAY_FILES if not (folder / name).exists()]
+    if not missing:
         return
     _prepare_mnist(data_dir)
     for split, train in (("train", True), ("test", False)):
         for kind, tensor in zip(("image", "label"), read_digits("MNIST", str(data_dir), train=train), strict=True):
+            if f"{split}.{kind}.npy" not in missing:
+                continue
             with tempfile.TemporaryFile() as file:
                 np.save(file, tensor.numpy())
                 file.seek(0)

@@ -1,7 +1,8 @@
 """From ink of any size to an image as MNIST's authors made them, and from images to logits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -65,6 +66,18 @@ def scale(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         std: Their standard deviation, a scalar.
     """
     return (images.to(mean.dtype) - mean).div_(std)
+
+
+@contextmanager
+def reading(module: nn.Module) -> Iterator[None]:
+    """Let a module read rather than learn, until the end of the block; what its user has frozen stays as it is."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 def check_tta(tta: Any) -> None:

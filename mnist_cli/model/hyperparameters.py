@@ -13,15 +13,15 @@ def describe(net: nn.Module, **callables: Any) -> dict[str, Any]:
 
     What cannot be described, such as a network of the user's own or a lambda, is left out.
     """
-    described: dict[str, Any] = {
+    made_of = _describe_net(net)
+    if made_of is None:  # without the network nothing is made again from the rest
+        return {}
+    described = {
         name: _class_path(make.func, make.keywords)
         for name, make in callables.items()
         if isinstance(make, partial) and not make.args
     }
-    if (made_of := _describe_net(net)) is not None:
-        described["net"] = made_of
-        described["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
-    return described
+    return {**described, "net": made_of, "_instantiator": "lightning.pytorch.cli.instantiate_module"}
 
 
 def _describe_net(net: nn.Module) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -21,15 +21,13 @@ from mnist_cli.model.forward import check_tta, compute_logits, make_images
 from mnist_cli.model.hyperparameters import describe
 from mnist_cli.model.metrics import LossAndAccuracy
 from mnist_cli.model.networks import Network
-from mnist_cli.model.trials import try_last_batch, try_network, try_schedule
+from mnist_cli.model.schedules import construct, make_schedule
+from mnist_cli.model.trials import try_last_batch, try_network
 
 Batch = tuple[Tensor, Tensor]
 
 # Lightning 2.6 asks torch in an old way whether a tree is a leaf (Lightning issue 21326); a user cannot change it.
 warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-
-# Arguments of torch's schedulers that mean "how many steps there are": for None or 0 the run's number is put in.
-_STEP_COUNTS = ("total_steps", "T_max", "total_iters")
 
 
 class DigitModule(pl.LightningModule):
@@ -183,31 +181,14 @@ class DigitModule(pl.LightningModule):
         return logits.float().softmax(1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = _construct("model.optimizer", self.optimizer, self.parameters())
+        optimizer = construct("model.optimizer", self.optimizer, self.parameters())
         if self.lr_scheduler is None:
             self._optimizer_settings = [
                 {name: group[name] for name in optimizer.defaults} for group in optimizer.param_groups
             ]
             return {"optimizer": optimizer}
-        # The command line gives a partial with all of the scheduler's arguments as its keywords.
-        keywords = getattr(self.lr_scheduler, "keywords", {})
-        interval = "step" if "total_steps" in keywords else self.lr_scheduler_interval
-        filled = {}
-        for name in _STEP_COUNTS:
-            if name in keywords and not keywords[name] and not keywords.get("steps_per_epoch"):
-                filled[name] = self._num_scheduler_steps(interval)
-        scheduler = _construct("model.lr_scheduler", self.lr_scheduler, optimizer, **filled)
-        try_schedule(self.lr_scheduler, keywords | filled, self.optimizer, self.trainer.estimated_stepping_batches)
-        config: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            config["monitor"] = scheduler.monitor
-        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]
-
-    def _num_scheduler_steps(self, interval: str) -> int:
-        steps = self.trainer.estimated_stepping_batches if interval == "step" else self.trainer.max_epochs
-        if steps in (None, -1, float("inf")):
-            raise UserError("the scheduler needs to know how long the run is; set --trainer.max_epochs.")
-        return int(steps)
+        schedule = make_schedule(self.lr_scheduler, self.lr_scheduler_interval, optimizer, self.optimizer, self.trainer)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[return-value]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_shapes(checkpoint)
@@ -239,12 +220,3 @@ class DigitModule(pl.LightningModule):
                     f"the checkpoint holds another network: {name} is {shapes[1]} there, {shapes[0]} here; leave out "
                     "--model.net, so that the run's own network is taken, or give the checkpoint's."
                 )
-
-
-def _construct(option: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    try:
-        return make(*args, **kwargs)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise UserError(f"{option}: {' '.join(str(error).split()).rstrip('.')}; change its arguments.") from error
-    except KeyError as error:  # torch wants to go on with a schedule that is not there
-        raise UserError(f"{option}.last_epoch: a run begins with the schedule; leave it out.") from error

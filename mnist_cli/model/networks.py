@@ -24,7 +24,8 @@ class Network(nn.Module, metaclass=ABCMeta):
     has modules of the same name.
 
     Attributes:
-        arguments: What the network was made with, by the names of its constructor's arguments.
+        arguments: What the network was made with, by the names of its constructor's arguments; missing if some have
+            no names.
     """
 
     arguments: dict[str, Any]
@@ -33,7 +34,15 @@ class Network(nn.Module, metaclass=ABCMeta):
         network = super().__new__(cls)
         given = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
         given.apply_defaults()
-        vars(network)["arguments"] = {name: value for name, value in given.arguments.items() if name != "self"}
+        arguments: dict[str, Any] = {}
+        for name, value in list(given.arguments.items())[1:]:  # without the network itself, whatever that is called
+            kind = given.signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                if value:
+                    return network  # they have no names
+            else:
+                arguments |= value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
+        vars(network)["arguments"] = arguments
         return network
 
     @classmethod
@@ -78,7 +87,8 @@ class MLP(Network):
 class CNN(Network):
     """A convolutional network: convolutions with halvings between them, then the dense layers.
 
-    Halving before the activation gives the same values as after it, for a fourth of the work.
+    Halving before the activation gives the same values as after it, for a fourth of the work (with gelu, which falls
+    before it rises, nearly the same).
 
     Args:
         channels: Number of feature maps of each convolution, a halving after each; or lists of them, a halving after
@@ -115,6 +125,8 @@ class CNN(Network):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        if 2 * crop >= SIDE:
+            raise UserError(f"model.net.crop {crop}: it leaves no pixel of the {SIDE} x {SIDE}; give less.")
         self.crop = crop
         layers: list[nn.Module] = []
         width, inputs = SIDE - 2 * crop, 1

@@ -11,6 +11,7 @@ from torch import nn
 
 from mnist_cli.digits import NUM_CLASSES, SIDE
 from mnist_cli.errors import UserError
+from mnist_cli.model.forward import reading
 
 
 def try_network(net: nn.Module) -> None:
@@ -19,17 +20,14 @@ def try_network(net: nn.Module) -> None:
     Raises:
         UserError: If it does not make logits of them.
     """
-    training = net.training
     try:
-        with torch.no_grad():
-            logits = net.eval()(torch.zeros(2, 1, SIDE, SIDE))
+        with torch.no_grad(), reading(net):
+            logits = net(torch.zeros(2, 1, SIDE, SIDE))
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         problem = str(error).strip().split("\n")[0]
     else:
         shape = tuple(getattr(logits, "shape", ()))
         problem = "" if shape == (2, NUM_CLASSES) else f"for 2 images its output has shape {shape}"
-    finally:
-        net.train(training)
     if problem:
         raise UserError(
             f"model.net: {type(net).__name__} does not turn images of shape (B, 1, 28, 28) into logits "

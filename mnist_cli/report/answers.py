@@ -93,6 +93,12 @@ def answers_of(trainer: pl.Trainer) -> Answers:
     return next(callback for callback in trainer.callbacks if isinstance(callback, Answers))  # type: ignore[attr-defined]
 
 
+def collect_answers(trainer: Any) -> None:
+    """Give a trainer that was not made by `mnist` a collector, before those that need it."""
+    if not any(isinstance(callback, Answers) for callback in trainer.callbacks):
+        trainer.callbacks = [Answers(), *trainer.callbacks]
+
+
 def gather(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Join the batches of all processes, in the order of the data set.
 

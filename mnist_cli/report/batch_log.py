@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mnist_cli.data.datamodule import data_of
 from mnist_cli.digits import class_names
+from mnist_cli.model.forward import reading
 from mnist_cli.report.tensorboard import write_picture, writer_of
 
 _SHOWN = 64  # images of a batch that TensorBoard shows: the quick start's batch
@@ -77,10 +78,8 @@ class BatchLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx == 0:
-            pl_module.eval()
-            with torch.no_grad():
+            with torch.no_grad(), reading(pl_module):
                 logits = pl_module(batch[0][:_SHOWN])
-            pl_module.train()
             self._hold(batch, logits)
             self._write(trainer, "train")
 

@@ -21,7 +21,7 @@ from mnist_cli.data.batches import to_floats
 from mnist_cli.data.datamodule import data_of
 from mnist_cli.digits import NUM_CLASSES, class_names
 from mnist_cli.files import write_whole
-from mnist_cli.report.answers import answers_of
+from mnist_cli.report.answers import answers_of, collect_answers
 from mnist_cli.report.evaluation import render, wilson_interval
 from mnist_cli.report.tensorboard import write_picture
 from mnist_cli.runs.directory import shown
@@ -34,12 +34,15 @@ class Evaluation(Callback):
     Args:
         name: Name of the file without `.json`, and of the figures; by default test or validate. What has the same name
             from an earlier evaluation is replaced.
-        dirpath: Folder of the file; by default the run directory.
+        dirpath: Folder of the file; by default the run directory of `mnist`, and for a Trainer of your own none.
     """
 
     def __init__(self, name: str | None = None, dirpath: str | None = None) -> None:
         self.name = name
         self.dirpath = dirpath
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        collect_answers(trainer)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -63,7 +66,8 @@ class Figures(Callback):
     """Draws samples, curves, and for a test or validation confusions, galleries and calibration.
 
     Args:
-        dirpath: Folder of the PNG files; by default `figures` in the run directory.
+        dirpath: Folder of the PNG files; by default `figures` in the run directory of `mnist`. For a Trainer of your
+            own nothing is drawn without one.
         name: What the file names of an evaluation begin with; by default test or validate. An evaluation replaces the
             figures of an earlier one of the same name.
         per_class: Images per class among the samples.
@@ -73,6 +77,9 @@ class Figures(Callback):
         self.dirpath = dirpath
         self.name = name
         self.per_class = per_class
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        collect_answers(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if history_of(trainer).rows and self.dirpath and trainer.is_global_zero:

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,25 @@ class ChosenCheckpoint:
         return settings if self.trusted else without_places(settings)
 
     @property
+    def _seconds_trained(self) -> float:
+        """How long its run had trained, if that was limited."""
+        state = self.content["callbacks"].get("Timer")
+        times = state.get("time_elapsed") if isinstance(state, dict) else None
+        seconds = times.get("train") if isinstance(times, dict) else None
+        return seconds if isinstance(seconds, float) else 0.0
+
+    @property
     def stopped_early(self) -> bool:
         """Whether early stopping had ended its run."""
         states = (state for state in self.content.get("callbacks", {}).values() if isinstance(state, dict))
         return any(state.get("stopped_epoch") for state in states)
 
-    def check_going_on(self, max_epochs: int, *, early_stopping: bool = True) -> None:
-        """Check that a fit of so many epochs, with or without early stopping, has something left to do.
+    def check_going_on(self, trainer: Mapping[str, Any], *, early_stopping: bool = True) -> None:
+        """Check that a fit has something left to do.
+
+        Args:
+            trainer: Its settings of the trainer.
+            early_stopping: Whether it may stop early.
 
         Raises:
             UserError: If it is an ensemble, or the run is complete.
@@ -91,17 +104,26 @@ class ChosenCheckpoint:
                 f"--ckpt_path: {shown(self.path)} is an ensemble, whose members were trained before; go on with one of "
                 f"them: {', '.join(self.content['ensemble'])}."
             )
-        done = self.epochs_done
-        if 0 < max_epochs <= done:
-            more = f"go on with --trainer.max_epochs {done + 5}, for example."
-            if any(state.get("total_steps") for state in self.content.get("lr_schedulers", [])):
-                more = "its schedule has ended too: start a new run without --ckpt_path."
-            raise UserError(f"--ckpt_path: that run is complete, {done} of {max_epochs} epochs; {more}")
+        for unit, done in (("epochs", self.epochs_done), ("steps", self.content.get("global_step", 0))):
+            most = trainer.get(f"max_{unit}") or -1
+            if 0 < most <= done:
+                more = f"go on with --trainer.max_{unit} {done + 5 if unit == 'epochs' else 2 * done}, for example."
+                if any(state.get("total_steps") for state in self.content.get("lr_schedulers", [])):
+                    more = "its schedule has ended too: start a new run without --ckpt_path."
+                raise UserError(f"--ckpt_path: that run is complete, {done:,} of {most:,} {unit}; {more}")
         if early_stopping and self.stopped_early:
             raise UserError(
-                f"--ckpt_path: that run is complete, early stopping ended it after {done} epochs; go on with "
-                "--early_stopping null."
+                f"--ckpt_path: that run is complete, early stopping ended it after {self.epochs_done} epochs; go on "
+                "with --early_stopping null."
             )
+        if trainer.get("max_time") and self._seconds_trained:
+            from lightning.pytorch.callbacks import Timer  # a fit has imported it
+
+            if self._seconds_trained >= (Timer(trainer["max_time"]).time_remaining() or 0):
+                raise UserError(
+                    f"--ckpt_path: that run has used up its --trainer.max_time {trainer['max_time']}; go on with a "
+                    "longer one, or with null for no limit."
+                )
 
     def changes(self, settings: Settings) -> dict[str, Any]:
         """What of network, loss, `tta` and data set in *settings* is another than in the run, by short names."""

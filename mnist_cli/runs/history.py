@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from mnist_cli.files import write_whole
 
@@ -100,14 +101,18 @@ class History(Callback):
 def _metrics(trainer: pl.Trainer, stage: str) -> Row:
     """The metrics that were logged for whole epochs; those of a stage, or all but of the validation.
 
-    Trainer keeps those of the last validation, which may have been epochs ago. As decimals they are the shortest that
-    32 bits tell apart: 0.9625, where Python's would be 0.9624999761581421.
+    Trainer keeps those of the last validation, which may have been epochs ago.
     """
     return {
-        name: float(str(np.float32(value.item())))
+        name: to_number(value)
         for name, value in trainer.callback_metrics.items()
         if (name.startswith(stage) if stage else not name.startswith("val/")) and not name.endswith("_step")
     }
+
+
+def to_number(value: Tensor) -> float:
+    """A metric as the shortest decimal that 32 bits tell apart: 0.9625, where Python's is 0.9624999761581421."""
+    return float(str(np.float32(value.item())))
 
 
 def history_of(trainer: pl.Trainer) -> History:

@@ -18,7 +18,7 @@ from mnist_cli.command.parts import PARTS
 from mnist_cli.errors import UserError
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
-from mnist_cli.runs.history import History, Row, history_of
+from mnist_cli.runs.history import History, Row, history_of, to_number
 from mnist_cli.runs.record import end_record
 from mnist_cli.search.space import Dimension, SearchFile, as_flags, as_text
 
@@ -56,7 +56,7 @@ class Reporter(Callback):
         if self._metric not in trainer.callback_metrics:
             return
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        if self._report(trainer.current_epoch, trainer.callback_metrics[self._metric].item()) and not last:
+        if self._report(trainer.current_epoch, to_number(trainer.callback_metrics[self._metric])) and not last:
             trainer.should_stop = self.stopped = True
 
 
@@ -98,7 +98,7 @@ class TrialCLI(DigitCLI):
             ),
             int(history_of(self.trainer).rows[-1]["epoch"]),
             self.reporter.stopped,
-            None if tested is None else tested.item(),
+            None if tested is None else to_number(tested),
         )
 
 
@@ -117,17 +117,21 @@ def score_of(rows: list[Row], metric: str, monitor: str | None, mode: str) -> fl
 
 
 def finished(run: Run, metric: str) -> Outcome | None:
-    """The result of a run whose process ended before it could report it; None if epochs are missing."""
-    settings, last = run.settings(), run.checkpoint("last")
-    chosen = open_checkpoint(last) if last.is_file() else None
-    if chosen is None or chosen.epochs_done < settings["trainer"]["max_epochs"]:
+    """The result of a run whose process ended before it could report it; None if it can go on.
+
+    Raises:
+        UserError: If its last checkpoint cannot be read.
+    """
+    settings, chosen = run.settings(), open_checkpoint(run.checkpoint("last"))
+    if chosen.epochs_done < settings["trainer"]["max_epochs"] and not chosen.stopped_early:
         return None
     chooser = (settings.get("checkpoint") or {}).get("init_args") or {}
     score = score_of(chosen.content["history"], metric, chooser.get("monitor"), chooser.get("mode", "min"))
     tested = None
     if settings.get("test_after_fit"):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            tested = DigitCLI(["test", "--ckpt_path", str(run.path)]).trainer.callback_metrics["test/acc"].item()
+            metrics = DigitCLI(["test", "--ckpt_path", str(run.path)]).trainer.callback_metrics
+        tested = to_number(metrics["test/acc"])
     return Outcome(run, score, chosen.epochs_done, False, tested)
 
 

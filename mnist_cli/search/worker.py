@@ -6,7 +6,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ class Worker:
 
     def _draw(self, study: SharedStudy) -> int:
         """A seed for the sampler: alone the same in every search, else another one in every process."""
-        if "QMC" in str(self._plan.file.sampler):  # its sequence has one seed
+        if any(name in str(self._plan.file.sampler) for name in ("QMC", "Grid")):  # their sequence has one seed
             return self._seed
         alone = self._jobs.number == 1 and not self._jobs.is_one and not study.running()
         drawn = (self._seed, len(study.study.get_trials(deepcopy=False)), 0 if alone else os.getpid())
@@ -183,7 +183,10 @@ class Worker:
             old = Run(plan.root / name)
             last = old.checkpoint("last")
             if last.is_file():
-                return finished(old, metric) or train([*arguments, f"--ckpt_path={last}"], metric, begun, report)
+                with suppress(UserError):  # what cannot be read is trained anew
+                    if outcome := finished(old, metric):
+                        return outcome
+                    arguments.append(f"--ckpt_path={last}")
             old.discard_if_empty()
         return train(arguments, metric, begun, report)
 

@@ -54,6 +54,11 @@ class Distillation(Callback):
 
     def _check_split(self, chosen: ChosenCheckpoint, trainer: pl.Trainer) -> None:
         theirs, ours = chosen.content["datamodule_hyper_parameters"], data_of(trainer)
+        if not theirs and ours.val_size:
+            raise UserError(
+                f"teacher {self.teacher}: its checkpoint does not say which images it was trained on; give "
+                "--data.val_size 0, or a teacher that `mnist fit` has trained."
+            )
         for name, default in _SPLIT.items():
             if name != "dataset" and ours.val_size == 0:
                 return

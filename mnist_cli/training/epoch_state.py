@@ -19,7 +19,8 @@ class EpochState(Callback):
         metrics: Any = pl_module.train_metrics
         if metrics.update_called:  # not at the end of an epoch
             checkpoint["epoch_so_far"] = {**metrics.sums(), "lr": pl_module._lr}
-        if plateau := _scheduler_due(trainer):
+        plateau = _scheduler_due(trainer)
+        if plateau and plateau.monitor in trainer.callback_metrics:  # else Lightning says what is missing
             checkpoint["monitored"] = trainer.callback_metrics[plateau.monitor].item()
 
     def on_load_checkpoint(

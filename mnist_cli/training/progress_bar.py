@@ -73,8 +73,11 @@ class EpochLines(Callback):
     """Prints a line for every epoch, where no bar can be drawn."""
 
     def __init__(self) -> None:
-        self._began: float | None = None
-        self._shown = 0
+        self._began = 0.0
+        self._shown: int | None = None  # the last epoch that needs no line any more
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began, self._shown = time.monotonic(), trainer.current_epoch  # a resumed fit has epochs of another
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print(trainer)
@@ -87,14 +90,15 @@ class EpochLines(Callback):
         self._print(trainer)  # an epoch that was stopped in its validation, which is finished first
 
     def _print(self, trainer: pl.Trainer) -> None:
-        """Print the epoch that has ended; a resumed fit has the rows of epochs that it did not train."""
-        epoch = trainer.current_epoch
-        if self._began is None or epoch == self._shown:
+        """Print the epoch that has ended."""
+        epoch, planned = trainer.current_epoch, trainer.max_epochs
+        if self._shown in (None, epoch):
             return
         row = next(reversed(history_of(trainer).rows), {})
         known = [name for name in ("train/loss", "train/acc", "val/loss", "val/acc") if name in row]
         if known and row["epoch"] == epoch:
             figures = ", ".join(f"{name} {row[name]:.4f}" for name in known)
             seconds = time.monotonic() - self._began
-            rank_zero_only(print)(f"epoch {epoch}/{trainer.max_epochs}: {seconds:.1f} s, {figures}", flush=True)
+            of_all = f"/{planned}" if planned and planned > 0 else ""
+            rank_zero_only(print)(f"epoch {epoch}{of_all}: {seconds:.1f} s, {figures}", flush=True)
             self._shown = epoch

@@ -1,8 +1,10 @@
 """Predictions as a CSV file: a row for each picture, written as they come."""
 
 import csv
+import io
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mnist_cli.data.datamodule import data_of
 from mnist_cli.digits import NUM_CLASSES
+from mnist_cli.files import whole_file
 from mnist_cli.report.evaluation import wilson_interval
 from mnist_cli.runs.directory import shown
 
@@ -35,17 +38,12 @@ class PredictionWriter(Callback):
     def __init__(self, path: str | None = None) -> None:
         self.path = path
         self.failed = 0
+        self._stack = ExitStack()  # holds the file until it is whole
         self._file: IO[str] | None = None
         self._rows: list[Row] = []  # of this process, where there are several
         self._confusions: Counter[tuple[int, int | None]] = Counter()  # (label, digit): pictures; no digit if unread
         self._unlabelled = 0
         self._written = 0
-
-    @property
-    def _beside(self) -> Path:
-        """Where the file is written until it is whole."""
-        path = Path(self.path or "predictions.csv")
-        return path.with_name(f".{path.name}.part")
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -53,8 +51,8 @@ class PredictionWriter(Callback):
         if self.path == "-":
             self._file = sys.stdout
         else:
-            self._beside.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._beside.open("w", newline="", encoding="utf-8")
+            file = self._stack.enter_context(whole_file(Path(self.path or "predictions.csv")))
+            self._file = io.TextIOWrapper(file, newline="", encoding="utf-8")
         csv.writer(self._file).writerow(COLUMNS)
 
     def on_predict_batch_end(
@@ -83,18 +81,13 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return
         assert self._file is not None
-        if self.path == "-":
-            self._file.flush()
-        else:
-            self._file.close()
-            self._beside.replace(Path(self.path or "predictions.csv"))
+        self._file.flush()
+        self._stack.close()
         self._file = None
         self._report(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self._file is not None and self.path != "-":
-            self._file.close()
-            self._beside.unlink(missing_ok=True)
+        self._stack.__exit__(type(exception), exception, exception.__traceback__)  # what is not whole is dropped
 
     def _write(self, trainer: pl.Trainer, rows: list[Row]) -> None:
         assert self._file is not None

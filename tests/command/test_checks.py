@@ -85,7 +85,8 @@ AUGMENT = "--data.augment=[{class_path: %s, init_args: {%s}}]"
         (f"{CYCLE} --model.lr_scheduler.total_steps=3", "total_steps 3: the run has 7,500 steps"),
         ("--model.net.hidden_sizes=[100000000]", "the weights of this MLP need 318 GB of memory"),
         ("--model.net.hidden_sizes=[1000000000000,1000000000000]", "need billions of GB of memory"),
-        ("--model.net=CNN --model.net.crop=14", "they leave no pixel of the image; use fewer."),
+        ("--model.net=CNN --model.net.crop=14", "model.net.crop 14: it leaves no pixel of the 28 x 28; give less."),
+        ("--model.net=CNN --model.net.crop=13", "they leave no pixel of the image; use fewer."),
         (
             "--model.net.batch_norm=true --data.batch_size=1",
             "data.batch_size 1: a batch of an epoch has a single image",

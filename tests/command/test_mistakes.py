@@ -106,7 +106,7 @@ GIBBERISH = {"empty.ckpt": b"", "text.ckpt": b"not a checkpoint", "cut.ckpt": b"
             "fit --model.net my_net.py",
             "my_net.py is a file, not a class; give the class in it, such as my_net.ClassName.",
         ),
-        ("fit --data.dataset even.npz --data.val_size 0.9", "data.val_size 0.9: of 4 images it leaves none"),
+        ("fit --data.dataset even.npz --data.val_size 0.1", "data.val_size 0.1: of 4 images it leaves none"),
     ],
 )
 def test_a_mistake_gets_one_sentence(tmp_path, monkeypatch, mnist, capfd, command, message):

@@ -1,9 +1,10 @@
 """Whole batches are the same digits as one image at a time."""
 
+import pytest
 import torch
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler, random_split
 
-from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader
+from mnist_cli.data.batches import DigitBatches, Share, Shuffled, make_loader, split
 
 
 def digits(test_digits, count=1050):
@@ -71,3 +72,10 @@ def test_shares_hold_every_digit_once_and_are_taken_up_where_they_were_left(test
     shares[1].take_up(42, 100, lambda: None)
     assert list(shares[1]) == both[1][100:]
     assert list(shares[1]) == both[1]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8, 0.9, 0.1667, 1 / 3])
+def test_the_split_is_that_of_torch(share):
+    train, val = random_split(range(60_000), [1 - share, share], torch.Generator().manual_seed(7))
+    ours = split(60_000, share, 7)
+    assert (ours[0].tolist(), ours[1].tolist()) == (list(train.indices), list(val.indices))

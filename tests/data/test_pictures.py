@@ -186,3 +186,14 @@ def test_few_pictures_are_held_at_a_time_however_many_there_are(folder, test_dig
     data = DigitDataModule(images="many.npy", eval_batch_size=1000)
     data.setup("predict")
     assert [len(indices) for _, indices, _ in data.predict_dataloader()] == [100, 100, 50]
+
+
+def test_what_a_pattern_finds_twice_is_read_once(folder):
+    assert [str(path) for path in find_pictures(["**"])] == ["a/2.png", "a/b/1.PNG", "a/notes.txt"]
+
+
+def test_a_picture_with_values_that_are_no_numbers_says_so(tmp_path):
+    values = np.full((28, 28), np.nan, np.float32)
+    Image.fromarray(values).save(tmp_path / "nan.tif")
+    with pytest.raises(PictureError, match="are not numbers"):
+        read_picture(tmp_path / "nan.tif")

@@ -29,3 +29,17 @@ def test_a_checkpoint_of_a_plain_trainer_loads_and_is_tested(data_dir, tmp_path,
 
 def test_what_cannot_be_described_is_left_out():
     assert describe(nn.Flatten(), optimizer=lambda params: torch.optim.SGD(params, lr=0.1)) == {}
+
+
+def test_a_network_with_named_arguments_of_any_number_is_described_and_one_without_names_is_not():
+    class Named(CNN):
+        def __init__(this, **arguments):
+            super().__init__(**arguments)
+
+    class Unnamed(CNN):
+        def __init__(self, *channels):
+            super().__init__(list(channels))
+
+    assert Named(channels=[4]).arguments == {"channels": [4]}
+    assert describe(Named(channels=[4]))["net"]["init_args"] == {"channels": [4]}
+    assert describe(Unnamed(4), optimizer=partial(torch.optim.SGD, lr=0.1)) == {}

@@ -10,7 +10,7 @@ from mnist_cli.data.batches import DigitBatches, make_loader
 from mnist_cli.errors import UserError
 from mnist_cli.model.module import DigitModule
 from mnist_cli.model.networks import MLP
-from mnist_cli.model.trials import try_last_batch, try_schedule
+from mnist_cli.model.trials import try_last_batch, try_network, try_schedule
 
 
 @pytest.mark.parametrize("net", [nn.Linear(3, 3), nn.Flatten(), nn.Identity()])
@@ -50,3 +50,9 @@ def test_a_schedule_that_cannot_go_on_is_found():
         try_schedule(StepLR, {"step_size": 0}, SGD, 10)
     with pytest.raises(UserError, match="total_steps 10: the run has 11 steps"):
         try_schedule(OneCycleLR, {"max_lr": 0.1, "total_steps": 10}, SGD, 11)
+
+
+def test_what_is_frozen_stays_frozen():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2).eval(), nn.Flatten(), nn.Linear(2 * 26**2, 10))
+    try_network(net)
+    assert [part.training for part in net] == [True, False, True, True]

@@ -2,11 +2,13 @@
 
 import io
 
+import lightning.pytorch as pl
 import numpy as np
 from helpers import RUN, events
 from PIL import Image
 
-from mnist_cli.report.batch_log import labelled_grid
+from mnist_cli import MLP, DigitDataModule, DigitModule
+from mnist_cli.report.batch_log import BatchLog, labelled_grid
 
 
 def test_images_labels_and_answers_have_the_tags_of_the_quick_start(trained):
@@ -55,3 +57,20 @@ def test_a_batch_is_shown_at_the_number_of_steps_that_were_done(trained):
     assert test.step == 80
     with Image.open(io.BytesIO(test.encoded_image_string)) as picture:
         assert picture.size == (8 * 62 + 6, 8 * 88 + 6)
+
+
+def test_the_log_changes_nothing_that_its_user_has_frozen(data_dir):
+    module = DigitModule(MLP([16], batch_norm=True, dropout=0.5))
+    modes = []
+
+    class Frozen(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            pl_module.net.layers[2].eval()
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            modes.append([part.training for part in pl_module.net.layers])
+
+    quiet = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
+    trainer = pl.Trainer(max_steps=2, limit_val_batches=0, callbacks=[BatchLog(), Frozen()], **quiet)
+    trainer.fit(module, DigitDataModule(data_dir=data_dir))
+    assert modes == [[True, True, False, True, True, True]] * 2

@@ -1,5 +1,6 @@
 """What a run leaves for the eye: every figure and every TensorBoard tag, whatever is switched off."""
 
+import json
 import os
 import shutil
 import struct
@@ -7,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 from helpers import BARE, QUICK, RUN, metrics
 from PIL import Image
+
+from mnist_cli import MLP, DigitDataModule, DigitModule, Evaluation, Figures
 
 EVALUATION = ("confusion", "correct", "misclassified", "calibration")
 
@@ -89,3 +93,14 @@ def test_png_files_have_the_width_of_a_readme_picture(trained):
     for path in (trained / RUN / "figures").iterdir():
         width, _ = struct.unpack(">II", path.read_bytes()[16:24])
         assert 900 <= width <= 1400
+
+
+def test_the_callbacks_work_with_a_trainer_of_ones_own(data_dir, tmp_path, capfd):
+    callbacks = [Evaluation(dirpath=str(tmp_path)), Figures(dirpath=str(tmp_path))]
+    quiet = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "logger"), False)
+    trainer = pl.Trainer(callbacks=callbacks, limit_test_batches=1, **quiet)
+    (metrics,) = trainer.test(DigitModule(MLP([16])), DigitDataModule(data_dir=data_dir), verbose=False)
+    assert json.loads((tmp_path / "test.json").read_text())["accuracy"] == pytest.approx(metrics["test/acc"])
+    assert "Test on 1,000 images of MNIST" in capfd.readouterr().out
+    assert (tmp_path / "test-confusion.png").is_file()
+    assert len(trainer.callbacks) == 3

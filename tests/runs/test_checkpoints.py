@@ -97,7 +97,7 @@ def test_a_run_of_0_2_0_that_was_stopped_in_an_epoch_goes_on(stopped_run, mnist)
 def test_a_run_goes_on_only_if_epochs_are_left(max_epochs, problem):
     chosen = open_checkpoint(OLD / "checkpoints/last.ckpt")
     if not problem:
-        chosen.check_going_on(max_epochs)
+        chosen.check_going_on({"max_epochs": max_epochs})
         return
     with pytest.raises(UserError, match=problem):
-        chosen.check_going_on(max_epochs)
+        chosen.check_going_on({"max_epochs": max_epochs})

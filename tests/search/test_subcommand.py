@@ -198,3 +198,11 @@ def test_a_shipped_search_is_understood(name, tmp_path, monkeypatch):
     recipe = ROOT / command[command.index("--config") + 1]
     assert command[command.index("--search") + 1] == f"configs/{name}.yaml"
     assert check_space(read_search_file(str(path)), ["--config", str(recipe)])[1]
+
+
+def test_a_grid_is_searched_point_by_point(search, data_dir):
+    space = "space: {model.optimizer.lr: {values: [0.001, 0.01]}, data.batch_size: {values: [64, 128, 256]}}"
+    options = ["--data.data_dir", data_dir, "--trainer.max_epochs=1"]
+    assert search(f"{space}\ntrials: 6\nrepeats: 0\nsampler: GridSampler\n", *options) == 0
+    table = rows("searches/small/trials.csv")
+    assert len({(row["model.optimizer.lr"], row["data.batch_size"]) for row in table}) == 6

@@ -51,3 +51,15 @@ def test_a_finished_run_of_a_process_that_is_gone_counts_without_training(workpl
     assert outcome.test_acc == pytest.approx(float(metrics(run.path)[-1]["test/acc"]))
     run.config.write_text(run.config.read_text().replace("max_epochs: 2", "max_epochs: 3"))
     assert finished(run, "val/acc") is None
+
+
+def test_a_run_that_early_stopping_ended_is_finished_too(tmp_path, monkeypatch, mnist, data_dir):
+    monkeypatch.chdir(tmp_path)
+    still = ["--trainer.max_epochs=9", "--early_stopping.patience=1", "--model.optimizer.lr=0"]
+    assert mnist("fit", *TINY, *still, "--test_after_fit=false") == 0
+    run = Run(tmp_path / "lightning_logs/version_0")
+    outcome = finished(run, "val/acc")
+    assert (outcome.epochs, outcome.stopped, outcome.test_acc) == (2, False, None)
+    run.checkpoint("last").write_bytes(b"")
+    with pytest.raises(UserError, match="is not a checkpoint"):
+        finished(run, "val/acc")

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from helpers import QUICK, RUN, SHORT
 
 from mnist_cli.training.distillation import Distillation
@@ -48,3 +50,24 @@ def test_a_teacher_that_may_know_the_validation_images_is_refused(trained, tmp_p
     assert mnist("fit", *QUICK, *options, "--data.split_seed=7") == 2
     assert "it was trained with data.split_seed 42, this run has 7" in capfd.readouterr().err
     assert mnist("fit", *QUICK, *options, "--data.val_size=0", "--data.split_seed=7") == 0  # nothing to leak into
+
+
+def test_a_teacher_whose_images_are_not_known_is_refused(trained, tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    content = torch.load(trained / RUN / "checkpoints/best.ckpt", weights_only=True)
+    del content["datamodule_hyper_parameters"]
+    torch.save(content, "unknown.ckpt")
+    options = [callback("unknown.ckpt"), "--test_after_fit=false", "--figures=null"]
+    assert mnist("fit", *QUICK, *options) == 2
+    assert "does not say which images it was trained on; give --data.val_size 0" in capfd.readouterr().err
+    assert mnist("fit", *QUICK, *options, "--data.val_size=0") == 0
+
+
+def test_the_best_is_the_teacher_that_it_was_when_the_run_began(trained, tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / RUN, RUN)
+    assert mnist("fit", *QUICK, callback("best"), "--test_after_fit=false", "--figures=null") == 0
+    assert mnist("fit", "--ckpt_path=last", "--trainer.max_epochs=2", "--test_after_fit=false") == 0
+    for number in (1, 2):
+        config = yaml.safe_load(Path(f"lightning_logs/version_{number}/config.yaml").read_text())
+        assert config["trainer"]["callbacks"][0]["init_args"]["teacher"] == str(RUN / "checkpoints/best.ckpt")
