@@ -86,23 +86,20 @@ class Recipe:
         print(f"seed {seed}: {'goes on' if resumed else 'trains'}, see {root / 'fit.log'}", flush=True)
         began = time.perf_counter()
         done = self._mnist(root, "fit", "fit", *(["--ckpt_path", "last"] if resumed else fresh), *options)
-        if done and resumed:  # it was interrupted after its last epoch, or its checkpoint is of no use
-            print(f"seed {seed}: cannot go on, trains from the beginning", flush=True)
-            shutil.rmtree(root)
-            self.train(seed)
-            return
-        if done:
-            raise SystemExit(f"seed {seed}: `mnist fit` ended with status {done}; {root / 'fit.log'} says why")
         log = (root / "fit.log").read_text()
+        is_complete = resumed and "that run is complete" in log  # it was interrupted after its last epoch
+        if done and not is_complete:
+            raise SystemExit(f"seed {seed}: `mnist fit` ended with status {done}; {root / 'fit.log'} says why")
         parameters = re.search(r"with ([\d,]+) trainable parameters", log)
         newest = max(root.glob("lightning_logs/*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+        settings = json.loads(newest.with_name("run.json").read_text())["settings"]
         with newest.open() as file:
             epochs = max(int(row["epoch"]) for row in csv.DictReader(file) if row["epoch"])
         facts = {
             "parameters": int(parameters[1].replace(",", "")) if parameters else None,
             "epochs": epochs,
             "seconds": None if resumed else time.perf_counter() - began,
-            "threads": int(self.environment.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+            "threads": int(self.environment.get("OMP_NUM_THREADS", settings["threads"])),
             "jobs": self.jobs,
             "commit": commit(),
             "date": datetime.date.today().isoformat(),

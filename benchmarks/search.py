@@ -5,8 +5,9 @@
 
 `cost` trains the trials of a search in one process, then repeats each with `mnist fit --config` on its config.yaml.
 `samplers` runs the same search with TPE and with random choice, in turn, each repetition with another seed; the score
-is that on the validation split, and the test set is never opened. Both go on where an interrupted call stopped. The
-space is that of configs/search_mlp.yaml with smaller networks.
+is that on the validation split, and the test set is never opened. Both go on where an interrupted call stopped; only
+the search of `cost`, which is timed as a whole, has to be begun again. The space is that of configs/search_mlp.yaml
+with smaller networks.
 """
 
 import argparse
@@ -55,25 +56,26 @@ def trials_of(folder: Path) -> list[dict[str, str]]:
 
 def cost(folder: Path, trials: int, options: list[str]) -> None:
     """All trials in one process, without pruning, against a process for each."""
-    kept = folder / "cost.json"
+    kept, place = folder / "cost.json", folder / "cost"
     if not kept.exists():
-        together = search(folder / "cost", trials, options, pruner=None)
-        fits = []
-        for row in trials_of(folder / "cost"):
-            fit = ["fit", "--config", f"{row['run']}/config.yaml", "--name=null", "--test_after_fit=false"]
-            fits.append(timed(fit, folder / "cost"))
-        kept.write_text(json.dumps({"search": together, "fits": fits}))
+        if place.exists():
+            raise SystemExit(f"{place} holds a search that was interrupted, so that its time is not known; delete it")
+        kept.write_text(json.dumps({"search": search(place, trials, options, pruner=None), "fits": []}))
     found = json.loads(kept.read_text())
-    for name, place in (("seconds", 0), ("processor time", 1)):
-        alone = sum(fit[place] for fit in found["fits"])
-        together = found["search"][place]
+    for row in trials_of(place)[len(found["fits"]) :]:
+        fit = ["fit", "--config", f"{row['run']}/config.yaml", "--name=null", "--test_after_fit=false"]
+        found["fits"].append(timed(fit, place))
+        kept.write_text(json.dumps(found))
+    for at, name in enumerate(("seconds", "processor time")):
+        alone = sum(fit[at] for fit in found["fits"])
+        together = found["search"][at]
         print(
             f"{name}: {len(found['fits'])} x mnist fit {alone:.0f} s, search {together:.0f} s: {alone / together:.2f} x"
         )
 
 
 def samplers(folder: Path, trials: int, repetitions: int, options: list[str]) -> None:
-    """The best score of each repetition, and of how many trials it needed the most."""
+    """The best score of each repetition of the search, with either sampler."""
     best: dict[str, list[float]] = {"TPESampler": [], "RandomSampler": []}
     for repetition in range(repetitions):
         for sampler, found in best.items():

@@ -87,6 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 status: int = getattr(import_module(f"mnist_cli.command.{PLAIN[args[0]]}"), args[0])(args[1:])
             except SystemExit:  # argparse has shown the help
                 return 0
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                from mnist_cli.command.mistakes import first_sentence
+
+                raise UserError(first_sentence(error)) from error
             return status
         from mnist_cli.command.cli import run
         from mnist_cli.command.silence import silence

@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,12 +47,11 @@ def whole_file(path: Path, *, flush: bool = True) -> Iterator[IO[bytes]]:
                 # With a descriptor of its own Python calls linkat(2), which follows the link to the nameless file.
                 os.link(f"/proc/self/fd/{file.fileno()}", beside, src_dir_fd=file.fileno())
             beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)
-        raise
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # where there is no folder there is nothing to drop
+            beside.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path) if error.filename in (None, str(beside)) else error.filename
         raise
 
 

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from mnist_cli.errors import UserError
+
 OPTION = "--data.images"
+_MOST = 10_000  # names; settings hold twice as many values
 
 
 def collect_pictures(arguments: Sequence[str]) -> list[str]:
@@ -12,6 +15,9 @@ def collect_pictures(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: Those of `mnist predict`; what stands before the first option, and after `--data.images` up to the
             next one, are pictures. Settings in a `.yaml` file are left alone: they are not one.
+
+    Raises:
+        UserError: If there are more names than settings hold.
     """
     pictures: list[str] = []
     others: list[str] = []
@@ -28,6 +34,11 @@ def collect_pictures(arguments: Sequence[str]) -> list[str]:
             pictures += _listed(argument)
         else:
             others.append(argument)
+    if len(pictures) > _MOST:
+        raise UserError(
+            f"{OPTION}: {len(pictures):,} pictures are named, and {_MOST:,} can be; give their folder, or a pattern in "
+            "quotes."
+        )
     return [*others, f"{OPTION}={json.dumps(pictures)}"] if pictures else others
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mnist_cli.errors import UserError
+from mnist_cli.runs.directory import ckpt_option
 
 
 class PlainParser(argparse.ArgumentParser):
@@ -18,6 +19,8 @@ class PlainParser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
         if found := re.search(r"unrecognized arguments: (\S+)", message):
             unknown = found[1].partition("=")[0]
+            if not unknown.startswith("-") and "--output" in known:
+                raise UserError(f"unexpected argument '{unknown}'; a file to write is given with --output {unknown}.")
             near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"{self.prog} takes {', '.join(known)}."
             raise UserError(f"there is no option {unknown}; {hint}")
@@ -38,10 +41,14 @@ def _parser(command: str, purpose: str) -> PlainParser:
     parser.add_argument(
         "--trainer.default_root_dir", dest="root", default=".", metavar="DIR", help="folder that holds the runs"
     )
+    _add_trust(parser)
+    return parser
+
+
+def _add_trust(parser: PlainParser) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="import what a checkpoint from elsewhere names; that runs its code"
     )
-    return parser
 
 
 def _load(args: argparse.Namespace) -> Any:
@@ -91,6 +98,7 @@ def ensemble_parser() -> PlainParser:
         type=lambda text: int(text) if text.isdecimal() else text,
         help="test-time augmentation: 0, a number of pixels, or affine; by default that of the members",
     )
+    _add_trust(parser)
     return parser
 
 
@@ -99,8 +107,9 @@ def ensemble(arguments: Sequence[str]) -> int:
     args = ensemble_parser().parse_args(arguments)
     from mnist_cli.use.combine import combine
 
-    run = combine(args.members, Path(args.root), args.tta).path
-    print(f"Ensemble of {len(args.members)} networks; run {run}\nTest it: mnist test --ckpt_path {run}")
+    run = combine(args.members, Path(args.root), args.tta, trust=args.trust)
+    print(f"Ensemble of {len(args.members)} networks; run {run.path}")
+    print(f"Test it: mnist test {ckpt_option(run)}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
-from mnist_cli.runs.directory import Run, find_runs, reserve_run, shown
+from mnist_cli.runs.directory import Run, ckpt_option, find_runs, reserve_run, shown
 from mnist_cli.runs.record import begin_record, end_record
 from mnist_cli.runs.settings import Settings, load_settings
 from mnist_cli.runs.short_names import differences, flatten
@@ -69,9 +69,9 @@ def leave_run(run: Run, error: BaseException) -> None:
     try:
         chosen.check_going_on(settings.get("trainer") or {}, early_stopping=bool(settings.get("early_stopping")))
     except UserError:
-        print(f"This run is trained to its end; test it with `mnist test --ckpt_path {run.path}`.", file=sys.stderr)
+        print(f"This run is trained to its end; test it with `mnist test {ckpt_option(run)}`.", file=sys.stderr)
     else:
-        print(f"This run can go on with `mnist fit --ckpt_path {shown(chosen.path)}`.", file=sys.stderr)
+        print(f"This run can go on with `mnist fit {ckpt_option(run, chosen.path)}`.", file=sys.stderr)
 
 
 def _newest_that_loads(run: Run) -> ChosenCheckpoint | None:
@@ -88,12 +88,12 @@ def say_what_next(run: Run, more: str | None) -> None:
         run: Its directory.
         more: The options with which it can be trained on; None if it has a schedule, which has ended.
     """
-    path = shown(run.path)
-    print(f"The run{' with its figures' if run.figures.exists() else ''} is in {path}.")
-    print(f"Test it again: mnist test --ckpt_path {path}")
-    print(f"Use it:        mnist predict PICTURES --ckpt_path {path}")
+    print(f"The run{' with its figures' if run.figures.exists() else ''} is in {shown(run.path)}.")
+    path = ckpt_option(run)
+    print(f"Test it again: mnist test {path}")
+    print(f"Use it:        mnist predict PICTURES {path}")
     if more:
-        print(f"Train it on:   mnist fit --ckpt_path {path} {more}")
+        print(f"Train it on:   mnist fit {path} {more}")
 
 
 def compared_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:

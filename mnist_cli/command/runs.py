@@ -11,13 +11,13 @@ from typing import Any
 from mnist_cli.command.plain import PlainParser
 from mnist_cli.errors import UserError
 from mnist_cli.files import json_text, write_whole
-from mnist_cli.runs.directory import RUNS, Run, find_runs, nearest_run, runs_in
+from mnist_cli.runs.directory import RUNS, Run, find_runs, nearest_run, runs_in, shown
 from mnist_cli.runs.short_names import flatten
 from mnist_cli.runs.summary import RunSummary, figure_of, summarize
 from mnist_cli.runs.table import runs_table
 
 _FIGURES = ("val/loss", "val/acc", "train/loss", "train/acc", "test/acc")
-_OTHERS = ("when", "time", "epochs", "name", "recipe", "state")
+_OTHERS = ("run", "when", "time", "epochs", "name", "recipe", "state")
 
 
 def runs_parser() -> PlainParser:
@@ -87,8 +87,10 @@ def _root(folder: Path) -> Path:
 def _summaries(folders: list[Path], chosen: list[str]) -> list[RunSummary]:
     several = len(folders) > 1
     if chosen:
-        found = [run for one in chosen for run in _find(one, folders)]
-        return [summarize(run, _label(run)) for run in dict.fromkeys(found)]
+        found = list(dict.fromkeys(run for one in chosen for run in _find(one, folders)))
+        numbers = [_label(run) for run in found]
+        labels = [str(shown(run.path)) if numbers.count(_label(run)) > 1 else _label(run) for run in found]
+        return [summarize(run, label) for run, label in zip(found, labels, strict=True)]
     listed = [
         summarize(run, f"{folder}/{_label(run)}" if several else _label(run))
         for folder in folders
@@ -127,7 +129,7 @@ def _sorted(summaries: list[RunSummary], by: str) -> list[RunSummary]:
             hint = f"did you mean {near[0]}?" if near else f"give {', '.join((*_FIGURES, *_OTHERS))} or a setting."
             raise UserError(f"--sort {by}: there is no such column; {hint}")
     pairs = list(zip(keys, summaries, strict=True))
-    backwards = by.endswith("/acc") or by == "when"
+    backwards = by.endswith("/acc") or by in ("when", "run")
     numbers = all(isinstance(key, (int, float)) for key in keys if key is not None)
     some: Any = [(key if numbers else str(key), summary) for key, summary in pairs if key is not None]
     some.sort(key=lambda pair: pair[0], reverse=backwards)
@@ -137,6 +139,7 @@ def _sorted(summaries: list[RunSummary], by: str) -> list[RunSummary]:
 def _key(summary: RunSummary, by: str) -> Any:
     record = summary.record
     others = {
+        "run": summary.started,  # runs are numbered as they begin
         "when": summary.started,
         "time": summary.seconds,
         "epochs": summary.epochs,
@@ -172,7 +175,7 @@ def _compare(summaries: list[RunSummary], output: Path | None) -> None:
     from mnist_cli.runs.compare import comparison_table
 
     print(comparison_table(summaries, _width()))
-    histories = {_title(summary): summary.rows for summary in summaries if summary.rows}
+    histories = [(_title(summary), summary.rows) for summary in summaries if summary.rows]
     if not histories:
         print("\nNone of them has finished an epoch: there are no curves to draw.")
         return
@@ -180,7 +183,7 @@ def _compare(summaries: list[RunSummary], output: Path | None) -> None:
 
     png = io.BytesIO()
     comparison_figure(histories).savefig(png, format="png")
-    path = output or summaries[0].run.path.parent / f"runs-{'-'.join(summary.label for summary in summaries)}.png"
+    path = output or summaries[0].run.path.parent / f"runs-{'-'.join(_label(one.run) for one in summaries)}.png"
     try:
         write_whole(path, png.getvalue())
     except OSError as error:

@@ -164,7 +164,9 @@ def read_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     except UnidentifiedImageError as error:
         empty = isinstance(source, (str, Path)) and Path(source).stat().st_size == 0
         raise PictureError("the file is empty." if empty else "this is not a picture of a known kind.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except PictureError:
+        raise
+    except Exception as error:  # of a damaged file Pillow's decoders raise whatever they stumble over
         raise PictureError(f"the picture cannot be read ({' '.join(str(error).split())}).") from error
 
 

@@ -12,17 +12,18 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 _MARKERS = "osD^vPX"
 
 
-def comparison_figure(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def comparison_figure(histories: Sequence[tuple[str, Sequence[Mapping[str, float]]]]) -> Figure:
     """Draw loss and accuracy of several runs against the epoch: validation as lines, training as thin dotted ones.
 
     Args:
-        histories: By name of the run, a row for each epoch: "epoch", counting from 1, and any of "train/loss",
-            "train/acc", "val/loss" and "val/acc", accuracies in [0, 1]. What is missing or not finite is left out.
+        histories: The name of each run, and a row for each of its epochs: "epoch", counting from 1, and any of
+            "train/loss", "train/acc", "val/loss" and "val/acc", accuracies in [0, 1]. What is missing or not finite is
+            left out.
     """
     figure = Figure((11, 4.8), dpi=120, layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     for panel, metric, caption, scale in (loss, "loss", "loss", 1), (accuracy, "acc", "accuracy (%)", 100):
-        for place, history in enumerate(histories.values()):
+        for place, history in enumerate(rows for _, rows in histories):
             colour, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
             for stage, look in (
                 ("train", {"linestyle": ":", "linewidth": 1.2, "marker": "."}),
@@ -45,7 +46,7 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping[str, float]]]) ->
         panel.grid(color="0.9")
     lines = [
         Line2D([], [], color=_COLOURS[place % len(_COLOURS)], marker=_MARKERS[place % len(_MARKERS)], label=name)
-        for place, name in enumerate(histories)
+        for place, (name, _) in enumerate(histories)
     ]
     stages = [Line2D([], [], color="0.4", label="validation"), Line2D([], [], color="0.4", ls=":", label="training")]
     figure.legend(handles=[*lines, *stages], loc="outside upper center", ncols=min(len(lines) + 2, 5), frameon=False)

@@ -15,6 +15,7 @@ lightning_logs/version_7/
 import difflib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -218,6 +219,15 @@ def shown(path: Path) -> Path:
     """A path as the user would write it: from the current folder, if it lies there."""
     absolute = path.absolute()
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
+
+
+def ckpt_option(run: Run, file: Path | None = None) -> str:
+    """How a command of the user's finds a run, or a file of it, from the current folder; as a shell reads it."""
+    logs = run.path.absolute().parent
+    names = {"--ckpt_path": shown(file or run.path)}
+    if logs.name == RUNS and logs.parent != Path.cwd():
+        names["--trainer.default_root_dir"] = shown(logs.parent)
+    return " ".join(f"{name} {shlex.quote(str(path))}" for name, path in names.items())
 
 
 def run_of(checkpoint: Path) -> Run | None:

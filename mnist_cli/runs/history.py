@@ -11,8 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from mnist_cli.files import write_whole
-
-Row = dict[str, float]
+from mnist_cli.runs.summary import Row, best_row
 
 
 class History(Callback):
@@ -69,9 +68,7 @@ class History(Callback):
 
     def best_row(self, monitor: str, mode: str) -> Row:
         """The row with the best value of a metric; the last one if none has it, empty without rows."""
-        rows = [row for row in self.rows if monitor in row] or self.rows[-1:]
-        sign = -1 if mode == "max" else 1
-        return min(rows, key=lambda row: sign * row.get(monitor, 0.0), default={})
+        return best_row(self.rows, monitor, mode)
 
     def _record(self, trainer: pl.Trainer, epoch: int, stage: str = "") -> None:
         metrics = _metrics(trainer, stage)

@@ -17,6 +17,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.files import json_text, write_whole
 
 _PACKAGES = ("torch", "lightning", "mnist-cli")
+_OPTIONAL = ("name", "recipe", "ended", "problem")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ class Record:
         return {True: "running", False: "stopped", None: "unknown"}[self.process.alive()]
 
 
+_KINDS = {"process": Process, "settings": dict, "versions": dict}  # the others are text
+
+
 def begin_record(file: Path, *, name: str | None, recipe: str | None, settings: dict[str, Any]) -> None:
     """Write that a run has begun, in this process."""
     versions = {package: version(package) for package in _PACKAGES}
@@ -140,8 +144,14 @@ def read_record(file: Path) -> Record:
     try:
         content = json.loads(file.read_text())
         known = {key: content[key] for key in Record.__dataclass_fields__ if key in content}
-        return Record(**{**known, "process": Process(**known["process"])})
-    except (ValueError, TypeError, KeyError) as error:
+        record = Record(**{**known, "process": Process(**known["process"])})
+        for key, value in vars(record).items():
+            if not isinstance(value, _KINDS.get(key, str)) and not (value is None and key in _OPTIONAL):
+                raise ValueError(f"{key} is {value!r}"[:60])
+        for time in filter(None, (record.started, record.ended)):
+            datetime.fromisoformat(time)
+        return record
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file.name} is damaged ({error})") from error
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from mnist_cli.runs.summary import RunSummary, figure_of
 from mnist_cli.runs.table import Column, differing_settings, fit_table, show_recipe
 
-# A run's seed, its name and its place do not make it another experiment.
-_NOT_COMPARED = ("seed_everything", "name")
+# A run's seed, its name, its place and an interruption do not make it another experiment.
+_NOT_COMPARED = ("seed_everything", "name", "ckpt_path")
 
 
 @dataclass(frozen=True)

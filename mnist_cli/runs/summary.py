@@ -2,8 +2,9 @@
 
 import csv
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,7 +43,7 @@ class RunSummary:
     Attributes:
         run: Its directory.
         label: What a table calls it: its number, after its root where there are several.
-        record: What run.json says; None for a run of version 0.1.0.
+        record: What run.json says; None for an ensemble, and a run of version 0.1.0.
         settings: All settings, as in config.yaml.
         rows: The history: "epoch" counts from 1.
         test: Its test, if there was one.
@@ -63,7 +64,10 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """running, finished, stopped, failed; unknown (on another machine), unrecorded (version 0.1.0) or damaged."""
+        """running, finished, stopped, failed; unknown (on another machine), unrecorded or damaged.
+
+        Unrecorded is what has no run.json: an ensemble, and a run of version 0.1.0.
+        """
         if self.problems:
             return "damaged"
         return self.record.current_state() if self.record else "unrecorded"
@@ -98,10 +102,16 @@ class RunSummary:
     @property
     def best(self) -> Row:
         """The row of the epoch that the run itself takes for its best; without validation its last."""
-        chosen = (self.settings.get("checkpoint") or {}).get("init_args") or {}
-        monitor, mode = chosen.get("monitor") or "val/loss", chosen.get("mode") or "min"
-        rows = [row for row in self.rows if monitor in row] or self.rows[-1:]
-        return (max if mode == "max" else min)(rows, key=lambda row: row.get(monitor, 0.0), default={})
+        usual = {"init_args": {"monitor": "val/loss", "mode": "min"}}
+        chosen = (self.settings.get("checkpoint", usual) or {}).get("init_args") or {}
+        return best_row(self.rows, chosen.get("monitor"), chosen.get("mode") or "min")
+
+
+def best_row(rows: Sequence[Row], monitor: str | None, mode: str) -> Row:
+    """The row with the best value of a metric; the last one if there is none, or no row has it; empty without rows."""
+    known = [row for row in rows if monitor in row] or rows[-1:]
+    sign = -1 if mode == "max" else 1
+    return min(known, key=lambda row: sign * row.get(monitor or "", 0.0), default={})
 
 
 def summarize(run: Run, label: str) -> RunSummary:
@@ -157,6 +167,8 @@ def _read_rows(file: Path) -> tuple[list[Row], Row]:
         with file.open(newline="", encoding="utf-8") as lines:
             for line in csv.DictReader(lines):
                 row = {name: float(value) for name, value in line.items() if value}
+                if not math.isfinite(row.get("epoch", 0.0)):
+                    raise ValueError(f"epoch {row['epoch']}")
                 if any(name.startswith("test/") for name in row):
                     test = row
                 else:

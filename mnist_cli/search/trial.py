@@ -18,8 +18,9 @@ from mnist_cli.command.parts import PARTS
 from mnist_cli.errors import UserError
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
-from mnist_cli.runs.history import History, Row, history_of, to_number
+from mnist_cli.runs.history import history_of, to_number
 from mnist_cli.runs.record import end_record
+from mnist_cli.runs.summary import Row, best_row
 from mnist_cli.search.space import Dimension, SearchFile, as_flags, as_text
 
 Report = Callable[[int, float], bool]  # epoch, counted from 0, and metric -> whether to stop here
@@ -108,9 +109,7 @@ def score_of(rows: list[Row], metric: str, monitor: str | None, mode: str) -> fl
     Raises:
         UserError: If the metric was not measured there.
     """
-    history = History()
-    history.rows = rows
-    row = history.best_row(monitor or "epoch", mode if monitor else "max")
+    row = best_row(rows, monitor, mode)
     if metric not in row:
         raise UserError(f"{metric} was not measured; a search needs a validation after every epoch.")
     return row[metric]

@@ -18,19 +18,20 @@ from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_checkpoint, is_own, reserve_run, shown
 
 
-def combine(members: Sequence[str], root: Path, tta: int | str | None = None) -> Run:
+def combine(members: Sequence[str], root: Path, tta: int | str | None = None, *, trust: bool = False) -> Run:
     """Write a run whose network is an `Ensemble` of the members, with copies of their weights.
 
     Args:
         members: Runs or checkpoint files, at least two.
         root: Folder that holds `lightning_logs`; the new run goes there.
         tta: Augmentation at test time, as `DigitModule` takes it; by default that of the members.
+        trust: Import what members from elsewhere name; that runs their code.
 
     Raises:
         UserError: If there is no such checkpoint, one is given twice, or they cannot answer together.
     """
     files = [find_checkpoint(member, root) for member in members]
-    chosen = [open_checkpoint(file, trusted=is_own(file, root)) for file in files]
+    chosen = [open_checkpoint(file, trusted=trust or is_own(file, root)) for file in files]
     paths = [one.path.resolve() for one in chosen]
     if len(chosen) < 2:
         raise UserError("an ensemble needs at least two members; give several runs or checkpoint files.")

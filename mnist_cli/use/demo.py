@@ -34,7 +34,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def serve(reader: Reader, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -132,9 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")
         local = self.server.server_address[0] in _LOOPBACK
-        return (local and urlsplit(f"//{host}").hostname not in _LOOPBACK) or (
-            origin is not None and urlsplit(origin).netloc != host
-        )
+        try:
+            return (local and urlsplit(f"//{host}").hostname not in _LOOPBACK) or (
+                origin is not None and urlsplit(origin).netloc != host
+            )
+        except ValueError:  # neither is the address of a page
+            return True
 
     def _answer_json(self, status: HTTPStatus, answer: dict[str, Any]) -> None:
         self._answer(status, "application/json", json.dumps(answer).encode())

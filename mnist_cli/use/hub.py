@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 from mnist_cli.files import write_whole
 from mnist_cli.runs.settings import MOST_CHARACTERS, plain_settings
@@ -60,6 +61,21 @@ def read_hub_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return weights, plain_settings(config, f"{folder}: {CONFIG}")
 
 
+_OF_PICTURES = """\
+    from mnist_cli import load_reader
+
+    reader = load_reader("this_folder")
+    reading = reader.read("picture.png")
+    print(reading.digit, reading.probability)
+"""
+_OF_IMAGES = """\
+    from mnist_cli import load_reader
+
+    reader = load_reader("this_folder")
+    logits = reader.network(images)  # float in [0, 1], shape (B, 1, 28, 28)
+"""
+
+
 def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], accuracy: float) -> str:
     """The text of the card: YAML that the Hub reads, then what a person wants to know.
 
@@ -72,6 +88,9 @@ def model_card(*, title: str, figures: dict[str, str], config: dict[str, Any], a
     dataset = config["data"].get("dataset", "MNIST")
     table = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
     tta = config["model"].get("tta", 0)
+    reads_digits = class_names(dataset) == class_names("MNIST")
+    what = "handwritten digits" if reads_digits else f"images like those of {dataset}"
+    use = _OF_PICTURES if reads_digits else _OF_IMAGES
     views = f" An answer is the mean over an image and four others of the same digit (`tta: {tta}`)." if tta else ""
     return f"""---
 license: mit
@@ -90,19 +109,14 @@ model-index:
 
 # {title}
 
-Reads handwritten digits: an image of 28 x 28 pixels in [0, 1], ink bright, becomes ten logits. Scaling to mean and
+Reads {what}: an image of 28 x 28 pixels in [0, 1], ink bright, becomes ten logits. Scaling to mean and
 standard deviation is part of the network.{views}
 
 | measured on the test set of {dataset} | |
 |---|---|
 {table}
 
-    from mnist_cli import load_reader
-
-    reader = load_reader("this_folder")
-    reading = reader.read("picture.png")
-    print(reading.digit, reading.probability)
-
+{use}
 `config.json` has the settings of its training run, `model.safetensors` the weights; nothing in either is executable.
-Its answers on anything but single handwritten digits mean nothing: it always names one of its ten classes.
+Its answers on anything but single {what} mean nothing: it always names one of its ten classes.
 """

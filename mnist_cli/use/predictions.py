@@ -52,7 +52,7 @@ class PredictionWriter(Callback):
             self._file = sys.stdout
         else:
             file = self._stack.enter_context(whole_file(Path(self.path or "predictions.csv")))
-            self._file = io.TextIOWrapper(file, newline="", encoding="utf-8")
+            self._file = io.TextIOWrapper(file, newline="", encoding="utf-8", errors="surrogateescape")
         csv.writer(self._file).writerow(COLUMNS)
 
     def on_predict_batch_end(

@@ -51,7 +51,6 @@ class Reader:
         network: From images in [0, 1], shape (B, 1, 28, 28), to logits (B, 10).
         settings: Those of its run, as far as they are known: `model` and `data`.
         source: The checkpoint file, or the folder that `mnist export --format hub` wrote.
-        geometry: From ink of any size to an image.
     """
 
     network: TrainedNetwork

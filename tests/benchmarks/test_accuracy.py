@@ -69,4 +69,9 @@ def test_finished_seeds_are_kept_and_an_interrupted_one_goes_on(tmp_path, data_d
     assert (folder / "seed_0/fit.json").read_bytes() == before
     summary = json.loads((folder / "test.json").read_text())
     assert (summary["n"], summary["epochs"], summary["images"]) == (2, [3], 10_000)
+    (folder / "seed_0/fit.json").unlink()  # it was interrupted after its last epoch
+    again = subprocess.run([*command, "--seeds=1"], cwd=tmp_path, check=False)
+    assert again.returncode == 0
+    assert json.loads((folder / "seed_0/fit.json").read_text())["epochs"] == 3
+    assert len(list(folder.glob("seed_0/lightning_logs/*"))) == 1
     assert 0.8 < summary["accuracy_min"] <= summary["accuracy_mean"] <= summary["accuracy_max"]

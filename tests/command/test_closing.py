@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from helpers import QUICK, RUN, metrics
+from helpers import BARE, QUICK, RUN, metrics
 
 from mnist_cli.runs.checkpoints import open_checkpoint
 
@@ -66,3 +66,21 @@ def test_a_fit_that_diverges_later_names_its_last_good_checkpoint(tmp_path, monk
     assert json.loads((RUN / "run.json").read_text())["state"] == "failed"
     assert not (RUN / "odd.json").exists()
     assert {row["epoch"] for row in metrics()} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "more"),
+    [
+        ("--trainer.max_steps=3", "--trainer.max_steps 6"),
+        ("--trainer.max_time=00:00:00:01", "--trainer.max_time null --trainer.max_epochs"),
+    ],
+)
+def test_what_ended_a_fit_is_what_is_given_to_go_on(tmp_path, monkeypatch, mnist, capfd, limit, more):
+    monkeypatch.chdir(tmp_path)
+    short = ["--trainer.limit_train_batches=2", "--trainer.max_epochs=1000", "--early_stopping=null", *BARE]
+    assert mnist("fit", *QUICK, *short, "--test_after_fit=false", limit) == 0
+    said = capfd.readouterr().out.splitlines()[-1]
+    assert said.startswith(f"Train it on:   mnist fit --ckpt_path lightning_logs/version_0 {more}")
+    assert mnist("fit", "--ckpt_path=last") == 2
+    words = "of 3 steps" if "steps" in limit else "has used up its --trainer.max_time 00:00:00:01"
+    assert words in capfd.readouterr().err

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mnist_cli.command.pictures import collect_pictures
+from mnist_cli.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,8 @@ def test_pictures_become_one_value_of_the_option(arguments, pictures, others):
 
 def test_without_pictures_the_arguments_stay():
     assert collect_pictures(["--ckpt_path", "best"]) == ["--ckpt_path", "best"]
+
+
+def test_more_pictures_than_settings_hold_are_refused():
+    with pytest.raises(UserError, match="20,100 pictures are named, and 10,000 can be; give their folder"):
+        collect_pictures([f"{n}.png" for n in range(20_100)])

@@ -25,7 +25,8 @@ def test_help_needs_no_torch_and_explains_every_option(command):
         (["demo", "--port", "many"], "--port: 'many' cannot be used; give a whole number."),
         (["export", "--output"], "--output needs a value; `mnist export --help` shows which."),
         (["export", "--xyz"], "there is no option --xyz; mnist export takes"),
-        (["export", "surplus"], "there is no option surplus"),
+        (["export", "digits.onnx"], "unexpected argument 'digits.onnx'; a file to write is given with --output"),
+        (["demo", "surplus"], "there is no option surplus"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, says, capsys):

@@ -105,11 +105,22 @@ def test_the_end_of_a_fit_says_where_the_run_is_and_what_can_be_done_with_it(tmp
 
 def test_a_run_with_a_schedule_is_not_said_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    say_what_next(Run(tmp_path / "run"), None)
-    assert capsys.readouterr().out.splitlines()[-1] == "Use it:        mnist predict PICTURES --ckpt_path run"
+    say_what_next(Run(tmp_path / RUN), None)
+    assert capsys.readouterr().out.splitlines()[-1] == f"Use it:        mnist predict PICTURES --ckpt_path {RUN}"
 
 
 def test_runs_are_compared_by_a_few_settings_and_by_what_differs_from_the_defaults():
     defaults = {"data": {"batch_size": 64, "val_size": 0.2}, "trainer": {"max_epochs": 10}, "name": None}
     settings = defaults | {"data": {"batch_size": 64, "val_size": 0.1}}
     assert compared_settings(settings, defaults) == {"batch_size": 64, "max_epochs": 10, "val_size": 0.1}
+
+
+def test_a_run_elsewhere_is_used_with_the_folder_that_it_is_in(tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    short = [*QUICK, "--trainer.limit_train_batches=2", *BARE, "--test_after_fit=false"]
+    assert mnist("fit", *short, "--trainer.default_root_dir=some where") == 0
+    more = capfd.readouterr().out.splitlines()[-1]
+    assert more.endswith("--trainer.default_root_dir 'some where' --trainer.max_epochs 2")
+    assert mnist("fit", *shlex.split(more.partition("mnist fit ")[2])) == 0
+    assert Path("some where/lightning_logs/version_1/checkpoints/last.ckpt").exists()
+    assert not Path("lightning_logs").exists()

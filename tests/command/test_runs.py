@@ -86,6 +86,7 @@ def test_a_run_is_a_line_the_newest_first_with_what_differs_and_only_that(three,
         ("optimizer.lr", "012"),
         ("name", "120"),
         ("when", "210"),
+        ("run", "210"),
         ("val/loss", "210"),
     ],
 )
@@ -152,6 +153,15 @@ def test_other_folders_are_arguments(three, capsys):
     ("file", "text", "says"),
     [
         ("run.json", "{", "run.json is damaged"),
+        ("run.json", {"started": "yesterday"}, "run.json is damaged (Invalid isoformat"),
+        ("run.json", {"ended": "later"}, "run.json is damaged (Invalid isoformat"),
+        *(
+            ("run.json", {key: 5}, f"run.json is damaged ({key} is 5)")
+            for key in ("name", "state", "recipe", "problem")
+        ),
+        ("run.json", {"versions": None}, "run.json is damaged (versions is None)"),
+        ("metrics.csv", "epoch,step\nnan,1\n", "metrics.csv is damaged (epoch nan)"),
+        ("metrics.csv", "epoch,step\ninf,1\n", "metrics.csv is damaged (epoch inf)"),
         ("metrics.csv", "epoch,step\n1,x\n", "metrics.csv is damaged (could not convert"),
         ("metrics.csv", "", "metrics.csv is damaged (it has no rows)"),
         ("metrics.csv", None, "there is no metrics.csv"),
@@ -161,6 +171,8 @@ def test_other_folders_are_arguments(three, capsys):
 )
 def test_a_damaged_run_is_a_row_that_says_so(three, capsys, file, text, says):
     place = RUN.parent / "version_1" / file
+    if isinstance(text, dict):
+        text = json.dumps(json.loads(place.read_text()) | text)
     place.unlink()
     if text is not None:
         place.write_text(text)
@@ -247,3 +259,10 @@ def test_neither_torch_nor_yaml_is_imported(three):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_runs_of_two_folders_with_one_number_are_told_apart(three, capsys):
+    shutil.copytree("lightning_logs", "elsewhere/lightning_logs")
+    lines = table(capsys, "1", "elsewhere/lightning_logs/version_1")
+    assert lines[0].split() == ["run", "lightning_logs/version_1", "elsewhere/lightning_logs/version_1"]
+    assert lines[-1] == "curves: lightning_logs/runs-1-1.png"

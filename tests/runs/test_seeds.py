@@ -1,4 +1,4 @@
-"""Runs are grouped if nothing but the seed, the name and the place differs; each seed counts once."""
+"""Runs are grouped if nothing but the seed, the name, the place and an interruption differs; each seed counts once."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mnist_cli.runs.summary import RunSummary, TestResult
 
 
 def run(label, seed, *, accuracy=0.9, lr=0.1, name=None, state="finished"):
-    settings = {"seed_everything": seed, "model": {"lr": lr}, "name": name}
+    settings = {"seed_everything": seed, "model": {"lr": lr}, "name": name, "ckpt_path": f"{label}/last.ckpt"}
     record = Record("2026-11-24T10:00:00+00:00", Process.this(), name=name, settings=settings, state=state)
     return RunSummary(Run(Path()), label, record=record, settings=settings, test=TestResult(accuracy))
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from helpers import ROOT, RUN, metrics
 
 from mnist_cli.runs.directory import Run
@@ -27,6 +28,11 @@ def test_the_best_epoch_is_by_the_run_s_own_measure():
         checkpoint = {"init_args": {"monitor": monitor, "mode": mode}}
         summary = RunSummary(Run(Path()), "0", settings={"checkpoint": checkpoint}, rows=ROWS)
         assert summary.best["epoch"] == epoch
+
+
+@pytest.mark.parametrize("checkpoint", [None, {"init_args": {"monitor": None}}])
+def test_a_run_that_chose_no_epoch_has_its_last_one(checkpoint):
+    assert RunSummary(Run(Path()), "0", settings={"checkpoint": checkpoint}, rows=ROWS).best["epoch"] == 3
 
 
 def test_a_run_of_version_0_1_0_is_read_as_far_as_it_says():

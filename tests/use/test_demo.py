@@ -114,6 +114,13 @@ def test_a_picture_that_is_dropped_is_read_and_a_file_that_is_none_says_so(page,
         assert browser.text("#digit") == ""
         browser.draw(*SEVEN)  # a stroke puts the picture away
         assert answer(browser)[0] == "7"
+        browser.drop(tmp_path / "digit.png")
+        browser.wait_for("picture !== null")
+        browser.run("drawing.focus()")
+        browser.press(" ")  # and so does one of the keyboard
+        browser.press("ArrowDown", 15)
+        browser.press(" ")
+        browser.wait_for("strokes.length === 1 && strokes[0].length === 16")
 
 
 @needs_browser
@@ -166,6 +173,8 @@ def test_a_blank_sheet_gets_a_sentence(page, tmp_path):
 def test_other_sites_get_no_answer(page, tmp_path):
     assert ask(page, b"x", Origin="http://elsewhere.example")[0] == 403
     assert ask(page, b"x", Host="elsewhere.example:80")[0] == 403
+    assert ask(page, b"x", Host="[")[0] == 403
+    assert ask(page, b"x", Origin="http://[")[0] == 403
 
 
 def test_a_picture_that_is_too_large_is_not_even_read(page):

@@ -3,11 +3,13 @@
 import pytest
 import torch
 import yaml
+from helpers import BARE, QUICK
 
 from mnist_cli import load_reader
 from mnist_cli.__main__ import main
 from mnist_cli.errors import UserError
 from mnist_cli.use.export import export_hub, measure
+from mnist_cli.use.hub import model_card
 
 pytest.importorskip("safetensors", reason="needs the extra export")
 
@@ -55,3 +57,20 @@ def test_a_damaged_folder_of_the_hub_is_refused(name, good_run, tmp_path, monkey
     (tmp_path / "hub" / "config.json").write_text('{"architectures": ["Bert"]}')
     with pytest.raises(UserError):
         load_reader(tmp_path / "hub")
+
+
+def test_a_network_of_ones_own_is_exported_and_a_card_of_other_images_does_not_speak_of_digits(
+    data_dir, tmp_path, monkeypatch, mnist
+):
+    monkeypatch.chdir(tmp_path)
+    code = "from torch import nn\nclass Own(nn.Sequential):\n    def __init__(self):\n"
+    (tmp_path / "own_net.py").write_text(f"{code}        super().__init__(nn.Flatten(), nn.Linear(784, 10))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert mnist("fit", *QUICK, *BARE, "--model.net=own_net.Own", "--test_after_fit=false") == 0
+    assert main(["export", "--format=hub", "--output=hub"]) == 0
+    assert "Reads handwritten digits" in (tmp_path / "hub/README.md").read_text()
+    config = {"data": {"dataset": "FashionMNIST"}, "model": {}}
+    card = model_card(title="CNN", figures={}, config=config, accuracy=0.9)
+    assert "Reads images like those of FashionMNIST" in card
+    assert "reader.read(" not in card
+    assert "digits" not in card

@@ -2,14 +2,17 @@
 
 import csv
 import io
+import os
 import shutil
+import struct
 
 import numpy as np
 import pytest
 from helpers import RUN, rows
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mnist_cli.__main__ import main
+from mnist_cli.use.predictions import PredictionWriter
 
 
 @pytest.fixture
@@ -89,3 +92,36 @@ def test_the_true_label_stands_where_it_is_known(pictures, test_digits):
     assert [row["label"] for row in table] == [row["file"].rpartition("/")[2][0] for row in table]
     assert main(["predict", "scans"]) == 0
     assert {row["label"] for row in rows(RUN / "predictions.csv")} == {""}
+
+
+def test_a_name_that_is_no_text_stands_in_the_table_as_it_is(pictures):
+    (pictures / "scans/7_0.png").rename(os.fsdecode(b"scans/7_\xff.png"))
+    assert main(["predict", "scans"]) == 0
+    assert b"\nscans/7_\xff.png,7," in (RUN / "predictions.csv").read_bytes()
+
+
+def test_two_commands_at_once_leave_the_whole_table_of_one(pictures, monkeypatch):
+    write, second = PredictionWriter._write, []
+
+    def interrupted(writer, trainer, batch):
+        if not second:
+            second.append(True)
+            assert main(["predict", "scans/more"]) == 0
+            assert len(rows(RUN / "predictions.csv")) == 5
+        write(writer, trainer, batch)
+
+    monkeypatch.setattr(PredictionWriter, "_write", interrupted)
+    assert main(["predict", "scans"]) == 0
+    assert len(rows(RUN / "predictions.csv")) == 10
+
+
+def test_a_decoder_that_stumbles_says_so_and_the_others_are_answered(pictures, monkeypatch):
+    def stumble(image):
+        if image.filename.endswith("7_0.png"):
+            raise struct.error("required argument is not an integer")
+        return image
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", stumble)
+    assert main(["predict", "scans"]) == 1
+    notes = [row["note"] for row in rows(RUN / "predictions.csv") if row["note"]]
+    assert notes == ["the picture cannot be read (required argument is not an integer)."]

@@ -161,9 +161,10 @@ drawing.addEventListener("keydown", (event) => {
       draw();
     }
   } else if (event.key === " ") {
-    cursor.down = !cursor.down;
-    if (cursor.down) begin([cursor.x, cursor.y]);
+    const down = !cursor.down;
+    if (down) begin([cursor.x, cursor.y]); // which lifts the pen if it clears a picture
     else end();
+    cursor.down = down;
   } else return;
   event.preventDefault();
   movePen();
