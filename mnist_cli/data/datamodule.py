@@ -237,7 +237,7 @@ class DigitDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         restore_random_state(state_dict)
         if self.trainer and self.trainer.state.fn == "fit":
-            check_place(state_dict.get("place", {}), self.trainer, self.batch_size)
+            check_place(state_dict.get("place", {}), self.batch_size)
             self._restored = state_dict
 
 

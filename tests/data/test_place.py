@@ -23,7 +23,7 @@ def test_within_an_epoch_a_fit_goes_on_with_batches_of_the_same_size(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert mnist("fit", *FIT, f"--trainer.callbacks=[{stop_at(50)}]") == 143
     state = torch.load("lightning_logs/version_0/checkpoints/last.ckpt", weights_only=True)["DigitDataModule"]["place"]
-    assert (state["epoch"], state["batches"], state["batch_size"], state["processes"]) == (1, 10, 64, 1)
+    assert (state["epoch"], state["batches"], state["batch_size"]) == (1, 10, 64)
     assert mnist("fit", "--ckpt_path=last", "--data.batch_size=32") == 2
     assert "--data.batch_size 32: the run was stopped within an epoch that was begun with 64" in capfd.readouterr().err
     monkeypatch.setattr(StopAt, "on_train_batch_end", lambda *args: None)
