@@ -32,7 +32,7 @@ def whole_file(path: Path, *, flush: bool = True) -> Iterator[IO[bytes]]:
     if not path.name:  # "" or a folder with .. at its end
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.parent == Path("/dev") or path.is_char_device() or path.is_fifo():
-        with path.open("wb") as file:
+        with path.open("ab") as file:  # what /dev/stdout leads to may hold something
             yield file
         return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -24,12 +24,20 @@ def say_why_stopped(stopping: EarlyStopping | None, trainer: pl.Trainer) -> None
 
 
 def options_for_more(trainer: pl.Trainer) -> str:
-    """With which options a fit that has ended goes on: more of what ended it."""
-    if 0 < trainer.max_steps <= trainer.global_step:
-        return f"--trainer.max_steps {2 * trainer.max_steps}"
+    """With which options a fit that has ended goes on: another limit in place of each that it has reached."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    no_limit = "--trainer.max_time null " if any(isinstance(one, Timer) for one in callbacks) else ""
-    return f"{no_limit}--trainer.max_epochs {2 * max(1, trainer.current_epoch)}"
+    options = []
+    if 0 < trainer.max_steps <= trainer.global_step:
+        options.append(f"--trainer.max_steps {2 * trainer.max_steps}")
+    if any(isinstance(one, Timer) and (one.time_remaining() or 0) <= 0 for one in callbacks):
+        options.append("--trainer.max_time null")
+    if any(isinstance(one, EarlyStopping) and one.stopped_epoch for one in callbacks):
+        options.append("--early_stopping null")
+    planned = trainer.max_epochs or -1
+    is_endless = planned < 1 and trainer.max_steps < 1
+    if 0 < planned <= trainer.current_epoch or is_endless or not options:
+        options.append(f"--trainer.max_epochs {2 * max(1, trainer.current_epoch)}")
+    return " ".join(options)
 
 
 def choose_tested(trainer: pl.Trainer) -> str | None:

@@ -68,10 +68,13 @@ def end(work: Callable[[], int], signals: StopSignals) -> int:
             print(LOST, file=sys.stderr)
             return 1
         restoring = while_restoring(error)
-        if not restoring and "/torch/optim/" in traceback.extract_tb(error.__traceback__)[-1].filename:
+        place = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not restoring and "/torch/optim/" in place:
+            name, other = "model.optimizer", ", or those of model.lr_scheduler"
+            if place.endswith("lr_scheduler.py"):
+                name, other = "model.lr_scheduler", ""
             raise UserError(
-                f"model.optimizer: a step of it fails ({first_sentence(error).rstrip('.')}); choose other arguments or "
-                "another one."
+                f"{name}: a step of it fails ({first_sentence(error).rstrip('.')}); change its arguments{other}."
             ) from error
         if found := re.search(r"Early stopping conditioned on metric `(val/\w+)`", str(error)):
             raise UserError(

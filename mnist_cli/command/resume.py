@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mnist_cli.command.mistakes import load
 from mnist_cli.command.parts import OPTIONS, PARTS
 from mnist_cli.command.permissions import classes_in_arguments
 from mnist_cli.errors import UserError
@@ -16,6 +17,7 @@ from mnist_cli.imports import check_named, named_classes, packages_of
 from mnist_cli.runs.checkpoints import ChosenCheckpoint, open_checkpoint
 from mnist_cli.runs.directory import Run, find_checkpoint, is_own, shown
 from mnist_cli.runs.settings import Settings, read_settings
+from mnist_cli.training.distillation import Distillation
 
 # Set for the processes that Lightning starts for DDP: they read the same options when the newest run may be another.
 _VARIABLE = "MNIST_CHECKPOINT"
@@ -125,9 +127,29 @@ def name_teachers(callbacks: Any, root: Path) -> None:
     Raises:
         UserError: If there is no such checkpoint.
     """
-    for one in callbacks if isinstance(callbacks, list) else [callbacks]:
-        if one and one.class_path.endswith(".Distillation"):
-            one.init_args.teacher = str(shown(find_checkpoint(one.init_args.teacher, root)))
+    for one in _teachers(callbacks):
+        one.teacher = str(shown(find_checkpoint(one.teacher, root)))
+
+
+def check_teachers(callbacks: Any) -> None:
+    """Check that teachers are given as files or directories: in a search, names mean another run for each trial.
+
+    Raises:
+        UserError: If one is not.
+    """
+    for one in _teachers(callbacks):
+        if not Path(one.teacher).exists():
+            raise UserError(
+                f"--trainer.callbacks.teacher {one.teacher}: while a search makes runs that means others; give the "
+                "directory of the teacher's run, or its checkpoint."
+            )
+
+
+def _teachers(callbacks: Any) -> list[Any]:
+    """The arguments of each `Distillation` among the callbacks, as they were parsed."""
+    given = callbacks if isinstance(callbacks, list) else [callbacks]
+    made = [(one, load(one.class_path)) for one in given if one]
+    return [one.init_args for one, kind in made if isinstance(kind, type) and issubclass(kind, Distillation)]
 
 
 def _or_best(last: Path) -> Path:

@@ -17,6 +17,7 @@ from mnist_cli.errors import UserError
 from mnist_cli.files import json_text, write_whole
 
 _PACKAGES = ("torch", "lightning", "mnist-cli")
+_STATES = ("running", "finished", "stopped", "failed")
 _OPTIONAL = ("name", "recipe", "ended", "problem")
 
 
@@ -148,6 +149,8 @@ def read_record(file: Path) -> Record:
         for key, value in vars(record).items():
             if not isinstance(value, _KINDS.get(key, str)) and not (value is None and key in _OPTIONAL):
                 raise ValueError(f"{key} is {value!r}"[:60])
+        if record.state not in _STATES:
+            raise ValueError(f"state is {record.state!r}"[:60])
         for time in filter(None, (record.started, record.ended)):
             datetime.fromisoformat(time)
         return record

@@ -16,6 +16,7 @@ from mnist_cli.runs.directory import Run
 from mnist_cli.runs.record import Record, read_record
 
 Row = dict[str, float]
+_GROUPS = ("data", "model", "trainer", "checkpoint", "evaluation")
 
 
 @dataclass
@@ -133,6 +134,7 @@ def summarize(run: Run, label: str) -> RunSummary:
             problems.append("there is no config.yaml")
         elif not summary.settings:  # 2 ms, so only where run.json does not have them
             summary.settings = run.settings()
+        summary.settings = _sound(summary.settings, problems)
     test_row: Row = {}
     with _noting(problems):
         if run.metrics.exists():
@@ -147,6 +149,17 @@ def summarize(run: Run, label: str) -> RunSummary:
     if summary.state == "failed" and summary.record and summary.record.problem:
         summary.notes.append(" ".join(summary.record.problem.split()))
     return summary
+
+
+def _sound(settings: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The settings without groups that are none."""
+
+    def is_group(value: Any) -> bool:
+        return value is None or (isinstance(value, dict) and isinstance(value.get("init_args") or {}, dict))
+
+    odd = [name for name in _GROUPS if not is_group(settings.get(name))]
+    problems += [f"the settings are damaged ({name} is no group of settings)" for name in odd]
+    return {name: value for name, value in settings.items() if name not in odd}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mnist_cli.command.checks import check_settings
 from mnist_cli.command.cli import DigitCLI
 from mnist_cli.command.data_settings import follow_data
 from mnist_cli.command.parts import PARTS
+from mnist_cli.command.resume import check_teachers
 from mnist_cli.errors import UserError
 from mnist_cli.runs.checkpoints import open_checkpoint
 from mnist_cli.runs.directory import Run
@@ -122,7 +123,8 @@ def finished(run: Run, metric: str) -> Outcome | None:
         UserError: If its last checkpoint cannot be read.
     """
     settings, chosen = run.settings(), open_checkpoint(run.checkpoint("last"))
-    if chosen.epochs_done < settings["trainer"]["max_epochs"] and not chosen.stopped_early:
+    with suppress(UserError):
+        chosen.check_going_on(settings["trainer"], early_stopping=bool(settings.get("early_stopping")))
         return None
     chooser = (settings.get("checkpoint") or {}).get("init_args") or {}
     score = score_of(chosen.content["history"], metric, chooser.get("monitor"), chooser.get("mode", "min"))
@@ -171,6 +173,7 @@ class SettingsCLI(DigitCLI):
         config, parser = self.config["fit"], self._parser("fit")
         check_settings(config, "fit")
         _check_one_process(config.trainer)
+        check_teachers(config.trainer.callbacks)
         if config.trainer.limit_val_batches == 0:
             raise UserError("--trainer.limit_val_batches 0: a search chooses by the validation; leave it out.")
         follow_data(config)

@@ -36,7 +36,7 @@ class PredictionWriter(Callback):
     """
 
     def __init__(self, path: str | None = None) -> None:
-        self.path = path
+        self.path = "-" if path == "/dev/stdout" else path
         self.failed = 0
         self._stack = ExitStack()  # holds the file until it is whole
         self._file: IO[str] | None = None
@@ -49,7 +49,10 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return
         if self.path == "-":
-            self._file = sys.stdout
+            self._file = out = sys.stdout
+            if isinstance(out, io.TextIOWrapper):  # names of files need not be text
+                self._stack.callback(out.reconfigure, errors=out.errors)
+                out.reconfigure(errors="surrogateescape")
         else:
             file = self._stack.enter_context(whole_file(Path(self.path or "predictions.csv")))
             self._file = io.TextIOWrapper(file, newline="", encoding="utf-8", errors="surrogateescape")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 from helpers import BARE, QUICK, RUN, metrics
@@ -68,19 +69,32 @@ def test_a_fit_that_diverges_later_names_its_last_good_checkpoint(tmp_path, monk
     assert {row["epoch"] for row in metrics()} == {"1"}
 
 
+_SECOND = "--trainer.max_time=00:00:00:01"
+
+
 @pytest.mark.parametrize(
     ("limit", "more"),
     [
-        ("--trainer.max_steps=3", "--trainer.max_steps 6"),
-        ("--trainer.max_time=00:00:00:01", "--trainer.max_time null --trainer.max_epochs"),
+        (["--trainer.max_steps=3"], "--trainer.max_steps 6"),
+        (["--trainer.max_steps=3", "--trainer.max_epochs=2"], "--trainer.max_steps 6 --trainer.max_epochs 4"),
+        (["--trainer.max_time=00:00:00:01"], "--trainer.max_time null"),
+        (
+            ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=-1"],
+            "--trainer.max_time null --trainer.max_epochs N",
+        ),
+        (["--trainer.max_time=00:01:00:00", "--trainer.max_epochs=1"], "--trainer.max_epochs 2"),
+        (["--early_stopping.patience=1", "--model.optimizer.lr=0"], "--early_stopping null"),
     ],
 )
 def test_what_ended_a_fit_is_what_is_given_to_go_on(tmp_path, monkeypatch, mnist, capfd, limit, more):
     monkeypatch.chdir(tmp_path)
-    short = ["--trainer.limit_train_batches=2", "--trainer.max_epochs=1000", "--early_stopping=null", *BARE]
-    assert mnist("fit", *QUICK, *short, "--test_after_fit=false", limit) == 0
+    short = ["--trainer.limit_train_batches=2", "--trainer.max_epochs=1000", *BARE, "--test_after_fit=false"]
+    assert mnist("fit", *QUICK, *short, *limit) == 0
     said = capfd.readouterr().out.splitlines()[-1]
-    assert said.startswith(f"Train it on:   mnist fit --ckpt_path lightning_logs/version_0 {more}")
+    more = more.replace("N", str(2 * int(metrics()[-1]["epoch"])))
+    assert said == f"Train it on:   mnist fit --ckpt_path lightning_logs/version_0 {more}"
     assert mnist("fit", "--ckpt_path=last") == 2
-    words = "of 3 steps" if "steps" in limit else "has used up its --trainer.max_time 00:00:00:01"
-    assert words in capfd.readouterr().err
+    assert re.search("that run is complete|has used up its --trainer.max_time", capfd.readouterr().err)
+    end = [] if "max_epochs" in more else [f"--trainer.max_epochs={int(metrics()[-1]['epoch']) + 2}"]
+    assert mnist("fit", *shlex.split(said.partition("mnist fit ")[2]), *end) == 0
+    assert len(metrics("lightning_logs/version_1")) > len(metrics())

@@ -6,6 +6,7 @@ import pytest
 
 from mnist_cli.command.pictures import collect_pictures
 from mnist_cli.errors import UserError
+from mnist_cli.runs.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -27,5 +28,8 @@ def test_without_pictures_the_arguments_stay():
 
 
 def test_more_pictures_than_settings_hold_are_refused():
-    with pytest.raises(UserError, match="20,100 pictures are named, and 10,000 can be; give their folder"):
-        collect_pictures([f"{n}.png" for n in range(20_100)])
+    names = [f"{n}.png" for n in range(19_000)]
+    (option,) = collect_pictures(names)
+    assert load_settings(f"data: {{images: {option.partition('=')[2]}}}", "the settings")["data"]["images"] == names
+    with pytest.raises(UserError, match="19,001 pictures are named, and 19,000 can be; give their folder"):
+        collect_pictures([*names, "one more.png"])

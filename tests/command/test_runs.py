@@ -159,6 +159,11 @@ def test_other_folders_are_arguments(three, capsys):
             ("run.json", {key: 5}, f"run.json is damaged ({key} is 5)")
             for key in ("name", "state", "recipe", "problem")
         ),
+        ("run.json", {"state": "odd"}, "run.json is damaged (state is 'odd')"),
+        *(
+            ("run.json", {"settings": {name: odd}}, f"the settings are damaged ({name} is no group of settings)")
+            for name, odd in (("model", 5), ("checkpoint", "x"), ("trainer", [1]), ("evaluation", {"init_args": 3}))
+        ),
         ("run.json", {"versions": None}, "run.json is damaged (versions is None)"),
         ("metrics.csv", "epoch,step\nnan,1\n", "metrics.csv is damaged (epoch nan)"),
         ("metrics.csv", "epoch,step\ninf,1\n", "metrics.csv is damaged (epoch inf)"),

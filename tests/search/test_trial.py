@@ -53,13 +53,15 @@ def test_a_finished_run_of_a_process_that_is_gone_counts_without_training(workpl
     assert finished(run, "val/acc") is None
 
 
-def test_a_run_that_early_stopping_ended_is_finished_too(tmp_path, monkeypatch, mnist, data_dir):
+def test_a_run_that_early_stopping_or_its_steps_ended_is_finished_too(tmp_path, monkeypatch, mnist, data_dir):
     monkeypatch.chdir(tmp_path)
     still = ["--trainer.max_epochs=9", "--early_stopping.patience=1", "--model.optimizer.lr=0"]
     assert mnist("fit", *TINY, *still, "--test_after_fit=false") == 0
     run = Run(tmp_path / "lightning_logs/version_0")
     outcome = finished(run, "val/acc")
     assert (outcome.epochs, outcome.stopped, outcome.test_acc) == (2, False, None)
+    assert mnist("fit", *TINY, "--trainer.max_epochs=9", "--trainer.max_steps=7", "--test_after_fit=false") == 0
+    assert finished(Run(tmp_path / "lightning_logs/version_1"), "val/acc").epochs == 2
     run.checkpoint("last").write_bytes(b"")
     with pytest.raises(UserError, match="is not a checkpoint"):
         finished(run, "val/acc")

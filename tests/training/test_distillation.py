@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from helpers import QUICK, RUN, SHORT
+from helpers import BARE, QUICK, RUN, SHORT, SPACE
 
 from mnist_cli.training.distillation import Distillation
 from mnist_cli.use.reader import load_reader
@@ -71,3 +71,20 @@ def test_the_best_is_the_teacher_that_it_was_when_the_run_began(trained, tmp_pat
     for number in (1, 2):
         config = yaml.safe_load(Path(f"lightning_logs/version_{number}/config.yaml").read_text())
         assert config["trainer"]["callbacks"][0]["init_args"]["teacher"] == str(RUN / "checkpoints/best.ckpt")
+
+
+def test_in_a_search_the_best_would_be_another_teacher_for_each_trial(trained, tmp_path, monkeypatch, mnist, capfd):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained / RUN, RUN)
+    Path("s.yaml").write_text(f"{SPACE}\ntrials: 1\nrepeats: 0\n")
+    search = ["search", "--search=s.yaml", *QUICK, *BARE, callback("best")]
+    assert mnist(*search) == 2
+    assert "teacher best: while a search makes runs that means others; give the directory" in capfd.readouterr().err
+
+
+def test_a_callback_of_ones_own_with_that_name_is_left_alone(tmp_path, monkeypatch, mnist):
+    monkeypatch.chdir(tmp_path)
+    code = "import lightning.pytorch as pl\nclass Distillation(pl.Callback):\n    def __init__(self, alpha=1.0):\n"
+    Path("own_callback.py").write_text(f"{code}        super().__init__()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert mnist("fit", *QUICK, *BARE, "--trainer.callbacks=own_callback.Distillation", "--test_after_fit=false") == 0

@@ -5,6 +5,9 @@ import io
 import os
 import shutil
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +128,16 @@ def test_a_decoder_that_stumbles_says_so_and_the_others_are_answered(pictures, m
     assert main(["predict", "scans"]) == 1
     notes = [row["note"] for row in rows(RUN / "predictions.csv") if row["note"]]
     assert notes == ["the picture cannot be read (required argument is not an integer)."]
+
+
+def test_names_that_are_no_text_go_to_a_strict_standard_output_too(pictures):
+    (pictures / "scans/7_0.png").rename(os.fsdecode(b"scans/7_\xff.png"))
+    command = [sys.executable, "-m", "mnist_cli", "predict", "scans", "--predictions.path"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    for path in ("-", "/dev/stdout"):
+        with Path("out.csv").open("wb") as out:
+            done = subprocess.run([*command, path], env=environment, stdout=out, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 0, done.stderr
+        lines = Path("out.csv").read_bytes().splitlines()
+        assert len(lines) == 11
+        assert any(line.startswith(b"scans/7_\xff.png,7,") for line in lines)
