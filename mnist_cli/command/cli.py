@@ -133,7 +133,8 @@ class DigitCLI(LightningCLI):
             if config.trainer.logger in (True, None):  # for Lightning both mean its own choice
                 config.trainer.logger = parser.get_defaults().trainer.logger
             root, recipe = Path(config.trainer.default_root_dir or "."), recipe_of(self.options, self.chosen)
-            self.run_directory = begin_run(root, self.settings_yaml, name=config.name, recipe=recipe)
+            old = self.chosen.run if self.chosen else None
+            self.run_directory = begin_run(root, self.settings_yaml, name=config.name, recipe=recipe, goes_on=old)
             set_places(config, self.run_directory)
             place_loggers(config.trainer.logger, self.run_directory)
 

@@ -18,7 +18,9 @@ from mnist_cli.training.stop_signals import Stopped
 _COMPARED = ("net", "optimizer", "optimizer.lr", "batch_size", "max_epochs")
 
 
-def begin_run(root: Path, settings_yaml: str, *, name: str | None, recipe: str | None) -> Run:
+def begin_run(
+    root: Path, settings_yaml: str, *, name: str | None, recipe: str | None, goes_on: Run | None = None
+) -> Run:
     """Reserve a run directory, and record in it what runs from now on, in this process.
 
     Args:
@@ -26,11 +28,12 @@ def begin_run(root: Path, settings_yaml: str, *, name: str | None, recipe: str |
         settings_yaml: All settings.
         name: What the user calls the run.
         recipe: Where the settings come from.
+        goes_on: The run that this one goes on with, whose name it has too.
 
     Raises:
         UserError: If the directory cannot be made.
     """
-    if name and (others := find_runs(name, root)):
+    if name and (others := find_runs(name, root)) and not (goes_on and goes_on.name == name):
         print(
             f"A run called '{name}' is there already ({others[0].path.name}); --ckpt_path {name} means the newest.",
             file=sys.stderr,

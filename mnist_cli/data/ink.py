@@ -52,11 +52,11 @@ def _lift_paper(colours: np.ndarray) -> np.ndarray:
         amount = amount * light / np.maximum(paper, 0.25 * light)
     is_mark = amount > _otsu(amount)
     if is_mark.all():
-        raise PictureError("there is nothing on it but one colour.")
+        raise PictureError("nothing on it stands out as a stroke.")
     amount = amount - np.median(amount[~is_mark])  # with noise the paper was taken for lighter, or darker, than it is
     marks = amount[is_mark & (amount > 4 * noise)]
     if not marks.size or (full := float(np.percentile(marks, 98))) < _LEAST_CONTRAST:
-        raise PictureError("there is nothing on it but one colour.")
+        raise PictureError("nothing on it stands out as a stroke.")
     if full > 0.9 and noise == 0:  # already as clear as ink can be; MNIST's own images are
         full = 1.0
     floor = min(4 * noise, 0.5 * full)

@@ -99,10 +99,10 @@ def _check_name(dataset: str) -> None:
         return
     folded = {name.lower(): name for name in DATASETS}
     near = difflib.get_close_matches(dataset.lower(), folded, n=1)
-    hint = f"did you mean {folded[near[0]]}? " if near else ""
+    hint = f"did you mean {folded[near[0]]}? Give" if near else "give"
     raise UserError(
         f"data.dataset: there is no data set '{dataset}'; {hint}"
-        f"Give one of {', '.join(DATASETS)}, or the path of a folder or .npz file that exists."
+        f" one of {', '.join(DATASETS)}, or the path of a folder or .npz file that exists."
     )
 
 

@@ -35,7 +35,7 @@ class DigitModule(pl.LightningModule):
 
     Args:
         net: Network from images (B, 1, 28, 28) to logits (B, 10): MLP, CNN, or the class path of any torch.nn.Module.
-        loss: cross_entropy on the logits, or mse between the probabilities and the one-hot label.
+        loss: cross_entropy or mse: that of the logits, or that between the probabilities and the one-hot label.
         optimizer: Any torch optimizer.
         lr_scheduler: Any torch scheduler. With total_steps left out, or T_max or total_iters 0, it spans the whole run.
         lr_scheduler_interval: When the scheduler steps; OneCycleLR always steps after each batch.

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 _DPI = 120
+_MANY = 10  # trials
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "0.6"
 _COLOURS = "viridis"
 
@@ -150,8 +151,10 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 
 
 def _limits(trials: Sequence[Trial], *, higher_is_better: bool) -> tuple[float, float]:
-    """Ends of the scores that matter: a few that failed badly would press the others together."""
+    """Ends of the scores that matter: of many, a few that failed badly would press the others together."""
     scores = np.array([trial.score for trial in trials])
+    if len(scores) < _MANY and np.ptp(scores):
+        return scores.min(), scores.max()
     best, middle = (scores.max(), np.median(scores)) if higher_is_better else (scores.min(), np.median(scores))
     worst = best + 3 * (middle - best)
     low, high = (max(worst, scores.min()), best) if higher_is_better else (best, min(worst, scores.max()))

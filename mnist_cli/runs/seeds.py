@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mnist_cli.runs.summary import RunSummary, figure_of
-from mnist_cli.runs.table import Column, differing_settings, fit_table, show_recipe
+from mnist_cli.runs.table import NO_MATTER, Column, differing_settings, fit_table, show_recipe
 
-# A run's seed, its name, its place and an interruption do not make it another experiment.
-_NOT_COMPARED = ("seed_everything", "name", "ckpt_path")
+# Nor do its seed and an interruption make a run another experiment.
+_NOT_COMPARED = NO_MATTER | {"seed_everything", "ckpt_path"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def group_by_seed(summaries: Sequence[RunSummary]) -> list[SeedGroup]:
     groups: dict[str, list[RunSummary]] = {}
     for summary in summaries:
         settings = {name: value for name, value in summary.settings.items() if name not in _NOT_COMPARED}
-        settings["trainer"] = {**(settings.get("trainer") or {}), "default_root_dir": None}
+        trainer = settings.get("trainer") or {}
+        settings["trainer"] = {name: value for name, value in trainer.items() if name not in _NOT_COMPARED}
         key = json.dumps(settings, sort_keys=True, default=str) if summary.settings else summary.label
         groups.setdefault(key, []).append(summary)
     return [_group(group) for group in groups.values()]

@@ -10,7 +10,9 @@ from mnist_cli.runs.short_names import flatten
 from mnist_cli.runs.summary import RunSummary
 
 # They tell where a run lies and what it is called: columns of their own.
-_PLACES = {"name", "default_root_dir"}
+# Settings, or groups of them, that change no figure of a run: where it is, what it shows, and what is done after it.
+NO_MATTER = {"name", "default_root_dir", "enable_progress_bar", "logger", "test_after_fit"}
+NO_MATTER |= {"figures", "evaluation", "batch_log", "predictions", "contact_sheet"}
 _MODEL = ("net.", "optimizer.", "lr_scheduler.")
 _WIDEST_CELL = 24
 
@@ -45,7 +47,7 @@ def differing_settings(summaries: Sequence[RunSummary], *, whole: bool = False) 
     for name in dict.fromkeys(name for settings in flat for name in settings):
         known = [settings[name] for settings in flat if name in settings]
         one_has_not = whole and len(known) < len(flat) and name.startswith(_MODEL)
-        if name not in _PLACES and (one_has_not or any(value != known[0] for value in known)):
+        if name.partition(".")[0] not in NO_MATTER and (one_has_not or any(value != known[0] for value in known)):
             differing[name] = [show_value(settings[name], name) if name in settings else "" for settings in flat]
     return differing
 

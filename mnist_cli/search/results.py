@@ -114,8 +114,8 @@ def _winner(file: SearchFile, winner: Entry, repeats: SharedStudy | None) -> lis
     mean = statistics.fmean(scores)
     lines.append(f"  with fresh seeds: {file.metric} {_mean(file.metric, scores)}")
     gap = (winner.score - mean) * (1 if file.mode == "max" else -1)
-    points = f"{100 * gap:+.2f} points" if file.metric.endswith("acc") else f"{gap:+.4f}"
-    lines.append(f"  the search was optimistic by {points}")
+    points = f"{100 * abs(gap):.2f} points" if file.metric.endswith("acc") else f"{abs(gap):.4f}"
+    lines.append(f"  the search was {'optimistic' if gap >= 0 else 'pessimistic'} by {points}")
     tested = [entry.note["test_acc"] for entry in done if entry.note.get("test_acc") is not None]
     if tested:
         lines.append(f"  on the test set: test/acc {_mean('test/acc', tested)}, each of these runs tested once")

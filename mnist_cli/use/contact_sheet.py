@@ -33,7 +33,8 @@ class ContactSheet(Callback):
     """Draws the pictures whose answers are least certain: given, as the network saw them, and read.
 
     Args:
-        path: The PNG file; by default predictions.png in the checkpoint's run directory.
+        path: The PNG file; by default it stands beside the CSV file, or as predictions.png in the checkpoint's run
+            directory.
         count: How many pictures, at most.
     """
 
@@ -67,7 +68,10 @@ class ContactSheet(Callback):
             dist.all_gather_object(parts, self._entries)
         entries = sorted(((-c, -i, digit, image) for part in parts for c, i, digit, image in part), key=_by_certainty)
         self._entries = []
-        if not (trainer.is_global_zero and entries and self.path):
+        if not (trainer.is_global_zero and self.path):
+            return
+        if not entries:  # a sheet of other pictures would stand beside this table
+            Path(self.path).unlink(missing_ok=True)
             return
         data = data_of(trainer)
         names = class_names(data.dataset)
@@ -83,7 +87,7 @@ class ContactSheet(Callback):
         png = io.BytesIO()
         _arrange(tiles).save(png, "png", optimize=True)
         write_whole(Path(self.path), png.getvalue())
-        count = f"the {len(tiles)} least certain" if len(tiles) > 1 else "it"
+        count = f"the {len(tiles)} least certain" if len(tiles) > 1 else "the picture"
         print(f"{count} with what the network saw: {shown(Path(self.path))}", file=sys.stderr)
 
 

@@ -53,8 +53,8 @@ class Reader:
         source: The checkpoint file, or the folder that `mnist export --format hub` wrote.
     """
 
-    network: TrainedNetwork
-    settings: Settings
+    network: TrainedNetwork = field(repr=False)
+    settings: Settings = field(repr=False)
     source: Path
 
     @property

@@ -25,7 +25,7 @@ def test_the_help_of_a_command_is_a_page_of_80_columns(command, mnist, capfd, mo
 def test_all_options_are_one_word_further(mnist, capfd):
     assert mnist("fit", "--help=all") == 0
     text = " ".join(capfd.readouterr().out.split())
-    assert "mse between the probabilities and the one-hot label" in text
+    assert "or that between the probabilities and the one-hot label" in text
     assert "--trainer.reload_dataloaders_every_n_epochs" in text
 
 

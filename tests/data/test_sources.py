@@ -163,7 +163,7 @@ def test_the_numpy_copy_holds_the_same_digits(data_dir, test_digits):
     assert torch.equal(labels, test_digits[1])
 
 
-@pytest.mark.parametrize(("name", "hint"), [("mnist", "did you mean MNIST"), ("CIFAR", "Give one of MNIST")])
+@pytest.mark.parametrize(("name", "hint"), [("mnist", "did you mean MNIST"), ("CIFAR", "give one of MNIST")])
 def test_an_unknown_data_set_is_named_with_the_known_ones(name, hint):
     with pytest.raises(UserError, match=f"no data set '{name}'.*{hint}"):
         prepare_digits(name, "unused")

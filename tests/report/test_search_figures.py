@@ -41,7 +41,16 @@ def test_a_slice_has_every_trial_at_its_value_and_says_what_lies_beyond():
     assert dots[1] == [0.0, 0.0, 1.0]
     assert dots[2] == pytest.approx([0.1, 0.2, 0.3])
     assert figure.axes[0].get_xscale() == "log"
-    assert [text.get_text() for text in figure.axes[0].texts] == ["1 worse trial beyond this end"]
+    assert not figure.axes[0].texts
+    low, high = figure.axes[0].get_ylim()
+    assert all(low < trial.score < high for trial in TRIALS)
+
+
+def test_of_many_trials_those_that_failed_badly_are_left_out_and_counted():
+    many = [Trial(n, 97 + n / 10, TRIALS[0].settings) for n in range(11)]
+    panel = slices_figure([*many, Trial(11, 11.0, TRIALS[0].settings)], SCALES, **ABOUT).axes[0]
+    assert [text.get_text() for text in panel.texts] == ["1 worse trial beyond this end"]
+    assert panel.get_ylim()[0] > 90
 
 
 def test_parallel_coordinates_draw_the_best_last_and_end_at_the_axes():

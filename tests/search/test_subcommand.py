@@ -1,5 +1,6 @@
 """`mnist search` through its front door; test_worker has what needs processes of its own."""
 
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_winner_is_trained_with_fresh_seeds_and_each_is_tested_once(searched
     assert seeds == {43, 44}
     accuracies = [float(metrics(run)[-1]["test/acc"]) for run in tested]
     assert f"test/acc {50 * sum(accuracies):.2f} ±" in said
-    assert "the search was optimistic by" in said
+    assert re.search(r"the search was (optimistic|pessimistic) by \d", said)
     assert "trial 4/4  lr" in said
 
 
