@@ -26,7 +26,7 @@ from mnist_cli.data.batches import (
     to_floats,
 )
 from mnist_cli.data.pictures import MOST_PICTURES, GivenPictures, label_from_name
-from mnist_cli.data.place import images_done, place_in_order
+from mnist_cli.data.place import check_place, place_in_order
 from mnist_cli.data.random_state import random_state, restore_random_state
 from mnist_cli.data.sources import prepare_digits, read_digits
 from mnist_cli.data.statistics import say_if_dark_on_light
@@ -178,12 +178,12 @@ class DigitDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> TRAIN_DATALOADERS:
         world = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order = self._order = new_order(self.train_set, *world)
-        if self.trainer and self._restored and (place := self._restored.get("place")):
+        if self._restored and (place := self._restored.get("place")):
             if isinstance(order, Share):  # workers read ahead before Lightning says which epoch it is
                 order.set_epoch(place["epoch"])
-            if done := images_done(place, self.trainer, self.batch_size):
+            if place["batches"]:
                 go_on = partial(restore_random_state, self._restored)  # a loader draws a number when it starts
-                order.take_up(place["seed"], done, go_on)
+                order.take_up(place["seed"], place["batches"] * self.batch_size, go_on)
         self._restored = None
         return make_loader(self.train_set, batch_size=self.batch_size, num_workers=self.num_workers, sampler=order)
 
@@ -237,6 +237,7 @@ class DigitDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         restore_random_state(state_dict)
         if self.trainer and self.trainer.state.fn == "fit":
+            check_place(state_dict.get("place", {}), self.batch_size)
             self._restored = state_dict
 
 

@@ -19,19 +19,6 @@ def test_an_epoch_that_was_cut_short_by_the_number_of_steps_is_not_taken_up(tmp_
     assert metrics("lightning_logs/version_1")[-1]["val/acc"]
 
 
-def test_a_cut_epoch_of_an_earlier_version_is_not_taken_up_either(tmp_path, monkeypatch, mnist):
-    monkeypatch.chdir(tmp_path)
-    assert mnist("fit", *FIT, "--trainer.max_steps=60") == 0
-    file = "lightning_logs/version_0/checkpoints/last.ckpt"
-    content = torch.load(file, weights_only=True)
-    place = content["DigitDataModule"]["place"]
-    del place["batch_size"]
-    torch.save(content, file)
-    assert (place["epoch"], place["batches"]) == (2, 20)
-    assert mnist("fit", "--ckpt_path=last", "--trainer.max_steps=-1", "--data.batch_size=128") == 0
-    assert [row["step"] for row in metrics("lightning_logs/version_1")] == ["40", "60", "100"]
-
-
 def test_within_an_epoch_a_fit_goes_on_with_batches_of_the_same_size(tmp_path, monkeypatch, mnist, capfd):
     monkeypatch.chdir(tmp_path)
     assert mnist("fit", *FIT, f"--trainer.callbacks=[{stop_at(50)}]") == 143
