@@ -132,7 +132,15 @@ def parallel_figure(
         panel.axvline(place, color="0.3", linewidth=0.8)
         for value in scale.choices or _marks(scale, ends[name]):
             height = _height(scale, ends[name], value)
-            panel.annotate(_short(value), (place, height), (4, 0), textcoords="offset points", fontsize=9, va="center")
+            panel.annotate(
+                _short(value),
+                (place, height),
+                (6, 0),
+                textcoords="offset points",
+                fontsize=9,
+                va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},  # the lines run behind it
+            )
     panel.set_xticks(range(len(scales)), list(scales))
     panel.set(xlim=(-0.15, len(scales) - 1 + 0.35), ylim=(-0.05, 1.05), yticks=[])
     figure.colorbar(colours, ax=panel, label=metric)

@@ -215,6 +215,8 @@ def _read_test(summary: RunSummary, row: Row) -> None:
         summary.notes.append(
             f"the test is a later one, of {what}: {100 * accuracy:.2f} %; that of the fit gave {100 * own:.2f} %"
         )
+    elif own is None and what.startswith("last ") and summary.run.checkpoint("best").is_file():
+        summary.notes.append(f"the test is of {what}; the other figures are those of the best epoch")
 
 
 def figure_of(summary: RunSummary, name: str) -> float | None:

@@ -213,6 +213,11 @@ def test_a_later_test_of_another_checkpoint_is_told_apart(three, capsys):
     assert "0: the test is a later one, of last on MNIST: 97.00 %; that of the fit gave " in table(capsys)[-1]
 
 
+def test_a_test_of_the_last_checkpoint_alone_is_told_apart_from_the_best_epoch(three, capsys):
+    edit(RUN.parent / "version_2/test.json", lambda report: report.update(checkpoint="a/last.ckpt"))
+    assert table(capsys)[-1] == "2: the test is of last on MNIST; the other figures are those of the best epoch"
+
+
 def test_a_run_on_another_machine_is_neither_running_nor_stopped(three, capsys):
     def elsewhere(record):
         record.update(state="running", ended=None)
