@@ -215,7 +215,7 @@ def test_a_later_test_of_another_checkpoint_is_told_apart(three, capsys):
 
 def test_a_test_of_the_last_checkpoint_alone_is_told_apart_from_the_best_epoch(three, capsys):
     edit(RUN.parent / "version_2/test.json", lambda report: report.update(checkpoint="a/last.ckpt"))
-    assert table(capsys)[-1] == "2: the test is of last on MNIST; the other figures are those of the best epoch"
+    assert table(capsys)[-1] == "2: the test is of last on MNIST; the other figures are those of the best epoch."
 
 
 def test_a_run_on_another_machine_is_neither_running_nor_stopped(three, capsys):
