@@ -72,7 +72,7 @@ def test_a_drawing_gives_what_the_reader_gives(size, exported, reader, test_digi
     assert got["seen"] == pytest.approx(reading.seen, abs=1e-4)
 
 
-@pytest.mark.parametrize("tta", [1, "affine"])
+@pytest.mark.parametrize("tta", [pytest.param(1, marks=pytest.mark.slow), "affine"])
 def test_test_time_augmentation_is_exported(tta, reader, tmp_path, monkeypatch, capsys):
     plain = measure(reader)
     monkeypatch.setattr(reader.network, "tta", tta)

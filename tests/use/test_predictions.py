@@ -5,7 +5,6 @@ import io
 import os
 import shutil
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
@@ -130,15 +129,14 @@ def test_a_decoder_that_stumbles_says_so_and_the_others_are_answered(pictures, m
     assert notes == ["the picture cannot be read (required argument is not an integer)."]
 
 
-def test_names_that_are_no_text_go_to_a_strict_standard_output_too(pictures):
+def test_names_that_are_no_text_go_to_a_strict_standard_output_too(pictures, monkeypatch):
     (pictures / "scans/7_0.png").rename(os.fsdecode(b"scans/7_\xff.png"))
-    # As the path - does, it leaves what the output holds, and the report goes elsewhere.
-    command = [sys.executable, "-m", "mnist_cli", "predict", "scans", "--predictions.path=/dev/stdout"]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
     Path("out.csv").write_text("before\n")
-    with Path("out.csv").open("ab") as out:
-        done = subprocess.run(command, env=environment, stdout=out, stderr=subprocess.PIPE, check=False)
-    assert done.returncode == 0, done.stderr
+    with io.TextIOWrapper(Path("out.csv").open("ab"), encoding="utf-8", errors="strict") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        # As the path - does, it leaves what the output holds, and the report goes elsewhere.
+        assert main(["predict", "scans", "--predictions.path=/dev/stdout"]) == 0
+        assert out.errors == "strict"
     lines = Path("out.csv").read_bytes().splitlines()
     assert lines[0] == b"before"
     assert len(lines) == 12
