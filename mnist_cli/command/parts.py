@@ -77,9 +77,6 @@ def keep_used(config: Namespace, command: str) -> None:
 
 def set_places(config: Namespace, run: Run) -> None:
     """Let every part that was given no place of its own write into the run directory."""
-    table, sheet = config.predictions and config.predictions.init_args.path, config.contact_sheet
-    if table and table != "-" and Path(table).parent != Path("/dev") and sheet and sheet.init_args.path is None:
-        sheet.init_args.path = str(Path(table).with_suffix(".png"))
     for name, part in PARTS.items():
         for argument, place in part.place(run).items():
             if config[name] and config[name].init_args.get(argument) is None:

@@ -44,7 +44,7 @@ class RunSummary:
     Attributes:
         run: Its directory.
         label: What a table calls it: its number, after its root where there are several.
-        record: What run.json says; None for an ensemble, and a run of version 0.1.0.
+        record: What run.json says; None where there is none, as for an ensemble.
         settings: All settings, as in config.yaml.
         rows: The history: "epoch" counts from 1.
         test: Its test, if there was one.
@@ -67,7 +67,7 @@ class RunSummary:
     def state(self) -> str:
         """running, finished, stopped, failed; unknown (on another machine), unrecorded or damaged.
 
-        Unrecorded is what has no run.json: an ensemble, and a run of version 0.1.0.
+        Unrecorded is what has no run.json: an ensemble, a run of a plain Trainer, and one of version 0.1.0.
         """
         if self.problems:
             return "damaged"

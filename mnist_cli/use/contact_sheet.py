@@ -33,8 +33,7 @@ class ContactSheet(Callback):
     """Draws the pictures whose answers are least certain: given, as the network saw them, and read.
 
     Args:
-        path: The PNG file; by default it stands beside the CSV file, or as predictions.png in the checkpoint's run
-            directory.
+        path: The PNG file; by default predictions.png in the checkpoint's run directory.
         count: How many pictures, at most.
     """
 

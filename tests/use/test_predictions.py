@@ -141,3 +141,11 @@ def test_names_that_are_no_text_go_to_a_strict_standard_output_too(pictures, mon
     assert lines[0] == b"before"
     assert len(lines) == 12
     assert any(line.startswith(b"scans/7_\xff.png,7,") for line in lines)
+
+
+def test_where_no_picture_could_be_read_no_sheet_of_others_stays(pictures):
+    (pictures / "scans/4_text.png").write_text("hello")
+    assert main(["predict", "scans/7_0.png"]) == 0
+    assert (RUN / "predictions.png").is_file()
+    assert main(["predict", "scans/4_text.png"]) == 1
+    assert not (RUN / "predictions.png").exists()
