@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
@@ -43,7 +44,7 @@ class DigitBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A batch: images uint8 (B, 1, 28, 28), labels int64 (B,)."""
-        at = torch.as_tensor(indices)
+        at = torch.from_numpy(np.array(indices, np.int64))  # torch.as_tensor(indices) takes five times as long
         if self.images.is_cuda:  # copying from memory that is not pinned waits for all earlier steps
             at = at.pin_memory()
         at = at.to(self.images.device, non_blocking=True)
