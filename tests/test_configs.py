@@ -30,7 +30,7 @@ def test_the_recipes_are_there():
 def test_a_recipe_trains_a_few_batches_alone(config, mnist, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ["--trainer.limit_train_batches=3", "--trainer.limit_val_batches=1", "--trainer.limit_test_batches=1"]
-    options.append("--data.eval_batch_size=100")
+    options += ["--data.batch_size=32", "--data.eval_batch_size=100"]
     assert (
         mnist("fit", "--config", str(config), *options, "--trainer.max_epochs=1", "--trainer.enable_progress_bar=false")
         == 0

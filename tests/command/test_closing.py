@@ -77,9 +77,9 @@ _SECOND = "--trainer.max_time=00:00:00:01"
     [
         (["--trainer.max_steps=3"], "--trainer.max_steps 6"),
         (["--trainer.max_steps=3", "--trainer.max_epochs=2"], "--trainer.max_steps 6 --trainer.max_epochs 4"),
-        (["--trainer.max_time=00:00:00:01"], "--trainer.max_time null"),
+        ([_SECOND, "--early_stopping=null"], "--trainer.max_time null"),
         (
-            ["--trainer.max_time=00:00:00:01", "--trainer.max_epochs=-1"],
+            [_SECOND, "--early_stopping=null", "--trainer.max_epochs=-1"],
             "--trainer.max_time null --trainer.max_epochs N",
         ),
         (["--trainer.max_time=00:01:00:00", "--trainer.max_epochs=1"], "--trainer.max_epochs 2"),

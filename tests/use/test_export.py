@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,20 +14,21 @@ from mnist_cli.__main__ import main
 from mnist_cli.data.pictures import read_picture
 from mnist_cli.errors import UserError
 from mnist_cli.use import export
-from mnist_cli.use.export import Proof, export_onnx, measure
+from mnist_cli.use.export import Proof, export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
 onnx = pytest.importorskip("onnx", reason="needs the extra export")
 
 
 @pytest.fixture(scope="module")
-def exported(reader, tmp_path_factory):
+def exported(made_once, reader, test_digits):
     """Folder with both ONNX files, proved on a part of the test set."""
-    folder = tmp_path_factory.mktemp("exported")
-    proof = measure(reader)
-    part = Proof(proof.images[:300], proof.logits[:300], 299)
-    export_onnx(reader, folder / "digits.onnx", part)
-    return folder
+
+    def export():
+        images = test_digits[0][:300].unsqueeze(1) / 255
+        export_onnx(reader, Path("digits.onnx"), Proof(images, reader.network(images), 299))
+
+    return made_once("exported", export)
 
 
 def run_onnx(file, array):
@@ -73,12 +75,13 @@ def test_a_drawing_gives_what_the_reader_gives(size, exported, reader, test_digi
 
 
 @pytest.mark.parametrize("tta", [pytest.param(1, marks=pytest.mark.slow), "affine"])
-def test_test_time_augmentation_is_exported(tta, reader, tmp_path, monkeypatch, capsys):
-    plain = measure(reader)
+def test_test_time_augmentation_is_exported(tta, reader, test_digits, tmp_path, monkeypatch, capsys):
+    images = test_digits[0][:60].unsqueeze(1) / 255
+    plain = reader.network(images)
     monkeypatch.setattr(reader.network, "tta", tta)
-    proof = measure(reader)
-    assert not torch.allclose(proof.logits, plain.logits, atol=1e-2)
-    export_onnx(reader, tmp_path / "digits.onnx", Proof(proof.images[:300], proof.logits[:300], 299))
+    logits = reader.network(images)
+    assert not torch.allclose(logits, plain, atol=1e-2)
+    export_onnx(reader, tmp_path / "digits.onnx", Proof(images, logits, 60))
     assert capsys.readouterr().out.count("agrees with torch") == 2
 
 
