@@ -1,6 +1,7 @@
 """From the colours of a picture to ink: what is paper, what is ink, and which ink is the digit."""
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from mnist_cli.errors import UserError
 _LEAST_CONTRAST = 0.06  # of the whole range of brightness; less is paper without a digit
 _NARROW = 0.35  # of the longer side of a picture; what is wider is not a stroke
 _SPECK = 0.03  # share of the digit's ink below which a piece is a speck
+_TALL, _COMMON = 0.6, 0.1  # of the height of all ink; of the width of the narrower of two pieces
 _THIN, _PEN = 1.5, 2.5  # pixels of a digit as large as MNIST's: thinner strokes are thickened to a pen's
 
 
@@ -37,6 +39,20 @@ def find_ink(colours: np.ndarray) -> np.ndarray:
     """
     ink = _keep_digit(_lift_paper(colours))
     return np.ascontiguousarray(_thicken(ink), dtype=np.float32)
+
+
+def seems_several(ink: np.ndarray) -> bool:
+    """Whether two pieces of ink as tall as digits stand side by side: a number, not one digit.
+
+    An open 4 of two strokes can look like that too (how often: docs/use.md), so it is a guess.
+
+    Args:
+        ink: What `find_ink` returns.
+    """
+    left, top, width, height = cv2.connectedComponentsWithStats((ink > 0.3).astype(np.uint8))[2][1:, :4].T
+    is_tall = height >= _TALL * ((top + height).max() - top.min())
+    pieces = sorted(zip(left[is_tall], width[is_tall], strict=True), key=lambda piece: piece[0] + piece[1] / 2)
+    return any(at + size - beside <= _COMMON * min(size, other) for (at, size), (beside, other) in pairwise(pieces))
 
 
 def _lift_paper(colours: np.ndarray) -> np.ndarray:

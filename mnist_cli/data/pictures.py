@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mnist_cli.data.arrays import read_images
-from mnist_cli.data.ink import PictureError, find_ink
+from mnist_cli.data.ink import PictureError, find_ink, seems_several
 from mnist_cli.errors import UserError
 
 # What is looked for in folders; a file that is named itself may be called anything.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 MOST_PICTURES = 100  # in a batch: the ink of a large one takes 1 MB
-PictureBatch = tuple[list[Tensor], Tensor, list[str]]
+SEVERAL = "there seems to be more than one digit on it"
+PictureBatch = tuple[list[Tensor], Tensor, list[str], list[str]]
 _LONGEST = 512  # pixels; larger pictures are reduced first
 
 
@@ -72,11 +73,11 @@ class GivenPictures(Dataset[PictureBatch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> PictureBatch:
-        """A batch: ink, float32 in [0, 1], each of shape (H, W); the pictures' indices; what is wrong with each.
+        """A batch: ink, float32 in [0, 1], each of shape (H, W); the pictures' indices; why not; what is doubtful.
 
-        A picture that cannot be read is a dot, so that the three have the same length, and has a reason.
+        A picture that cannot be read is a dot, so that the four have the same length, and has a reason.
         """
-        inks, problems = [], []
+        inks, problems, doubts = [], [], []
         for index in indices:
             ink, problem, picture = np.ones((1, 1), np.float32), "", self._pictures[index]
             try:
@@ -87,7 +88,8 @@ class GivenPictures(Dataset[PictureBatch]):
                 problem = str(error)
             inks.append(torch.from_numpy(ink))
             problems.append(problem)
-        return inks, torch.as_tensor(indices), problems
+            doubts.append(doubt_about(ink))
+        return inks, torch.as_tensor(indices), problems, doubts
 
 
 def find_pictures(sources: Sequence[str]) -> Iterator[Path]:
@@ -142,6 +144,11 @@ def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         PictureError: If the file cannot be read, or there is no digit on it.
     """
     return find_ink(_reduce(read_colours(source)))
+
+
+def doubt_about(ink: np.ndarray) -> str:
+    """What is doubtful about ink that `read_picture` returned; empty if nothing is."""
+    return SEVERAL if seems_several(ink) else ""
 
 
 def read_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:

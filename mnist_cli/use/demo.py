@@ -168,4 +168,5 @@ def _read(reader: Reader, body: bytes) -> dict[str, Any]:
         "probability": round(reading.probability, 6),
         "probabilities": [round(float(share), 6) for share in reading.probabilities],
         "seen": np.rint(reading.seen * 255).astype(int).ravel().tolist(),
+        "note": reading.note,
     }

@@ -19,14 +19,15 @@ from mnist_cli.report.evaluation import wilson_interval
 from mnist_cli.runs.directory import shown
 
 COLUMNS = ("file", "digit", "probability", *(f"p{digit}" for digit in range(NUM_CLASSES)), "label", "note")
-Row = tuple[int, list[float], str]  # index of the picture, the ten probabilities, what is wrong with it
+Row = tuple[int, list[float], str, str]  # index of the picture, the ten probabilities, why it was not read, a doubt
 
 
 class PredictionWriter(Callback):
     """Writes a CSV file: the picture's file, the digit, its probability, the ten probabilities, the label, and a note.
 
     The label is the true one: that of the test set or, with `labels_from_name`, of the file's name; else it is empty.
-    A picture that cannot be read has its reason in the note, and neither digit nor probabilities.
+    A picture that cannot be read has its reason in the note, and neither digit nor probabilities; of one that seems to
+    hold several digits the note says so.
 
     Args:
         path: The file, or - for standard output; by default predictions.csv in the checkpoint's run directory.
@@ -38,6 +39,7 @@ class PredictionWriter(Callback):
     def __init__(self, path: str | None = None) -> None:
         self.path = "-" if path == "/dev/stdout" else path
         self.failed = 0
+        self._doubtful = 0
         self._stack = ExitStack()  # holds the file until it is whole
         self._file: IO[str] | None = None
         self._rows: list[Row] = []  # of this process, where there are several
@@ -67,8 +69,8 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        indices, problems = batch[1].tolist(), batch[2] if len(batch) > 2 else [""] * len(outputs)
-        rows = list(zip(indices, outputs.tolist(), problems, strict=True))
+        notes = batch[2:] if len(batch) > 2 else [[""] * len(outputs)] * 2
+        rows = list(zip(batch[1].tolist(), outputs.tolist(), *notes, strict=True))
         if trainer.world_size > 1:
             self._rows += rows
         else:
@@ -96,7 +98,7 @@ class PredictionWriter(Callback):
         assert self._file is not None
         writer = csv.writer(self._file)
         data = data_of(trainer)
-        for index, probabilities, problem in rows:
+        for index, probabilities, problem, doubt in rows:
             name, label = data.predict_set.names[index], data.true_label(index)
             digit = None if problem else max(range(NUM_CLASSES), key=probabilities.__getitem__)
             if digit is None:
@@ -104,7 +106,8 @@ class PredictionWriter(Callback):
                 writer.writerow([name, *[""] * (1 + 1 + NUM_CLASSES), label, problem])
             else:
                 shares = (f"{share:.6f}" for share in (probabilities[digit], *probabilities))
-                writer.writerow([name, digit, *shares, label, ""])
+                writer.writerow([name, digit, *shares, label, doubt])
+                self._doubtful += bool(doubt)
             if data.labels_from_name:
                 self._unlabelled += label is None
                 if label is not None:
@@ -123,6 +126,9 @@ class PredictionWriter(Callback):
         if self.failed:
             verb = "picture cannot" if self.failed == 1 else "pictures cannot"
             print(f"{self.failed:,} {verb} be read; the column note says why", file=out)
+        if self._doubtful:
+            seem = "picture seems" if self._doubtful == 1 else "pictures seem"
+            print(f"{self._doubtful:,} {seem} to hold more than one digit; the column note says which", file=out)
         if not data.labels_from_name:
             return
         total = self._confusions.total()

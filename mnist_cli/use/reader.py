@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from mnist_cli.data.pictures import read_picture
+from mnist_cli.data.pictures import doubt_about, read_picture
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 from mnist_cli.model.forward import make_images
@@ -35,12 +35,14 @@ class Reading:
         probability: Its probability, in [0, 1].
         probabilities: Those of all ten, float32, shape (10,).
         seen: The image that the network saw, float32 in [0, 1], 1 is ink, shape (28, 28).
+        note: What is doubtful about the picture, such as more than one digit on it; empty if nothing is.
     """
 
     digit: int
     probability: float
     probabilities: np.ndarray = field(repr=False)
     seen: np.ndarray = field(repr=False)
+    note: str
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,13 @@ class Reader:
 
     @torch.inference_mode()
     def _read(self, pictures: Sequence[Picture]) -> list[Reading]:
-        images = make_images([torch.from_numpy(read_picture(picture)) for picture in pictures])
+        inks = [read_picture(picture) for picture in pictures]
+        images = make_images([torch.from_numpy(ink) for ink in inks])
         rows = self.network(images).softmax(1).numpy()
-        seen = images.squeeze(1).numpy()
-        return [Reading(int(row.argmax()), float(row.max()), row, image) for row, image in zip(rows, seen, strict=True)]
+        return [
+            Reading(int(row.argmax()), float(row.max()), row, image, doubt_about(ink))
+            for row, image, ink in zip(rows, images.squeeze(1).numpy(), inks, strict=True)
+        ]
 
 
 def load_reader(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mnist_cli.data.ink import PictureError, find_ink
+from mnist_cli.data.ink import PictureError, find_ink, seems_several
 
 
 def sheet(height=120, width=100, paper=0.85):
@@ -89,6 +89,21 @@ def test_ink_of_the_papers_own_brightness_is_found_by_its_colour():
     red, green = np.array([0.8, 0.2, 0.2], np.float32), np.array([0.2, 0.68, 0.32], np.float32)
     marks = draw_two(sheet(paper=0), ink=1)
     assert is_close(find_ink(red * marks + green * (1 - marks)), find_ink(marks))
+
+
+def test_two_digits_side_by_side_are_not_taken_for_one(plain):
+    wide = draw_two(draw_two(sheet(width=200)), at=(60, 8))
+    assert seems_several(find_ink(wide))
+    assert not seems_several(plain)
+    small_beside = cv2.line(draw_two(sheet(width=200)), (100, 60), (104, 85), 0.1, 5)  # a dash, a point or a crumb
+    assert not seems_several(find_ink(small_beside))
+    above = draw_two(sheet(height=220), at=(0, 100))
+    cv2.line(above, (30, 110), (70, 110), 0.1, 5)  # the bar of a five that does not touch it
+    assert not seems_several(find_ink(above))
+
+
+def test_a_digit_of_mnist_hardly_ever_seems_several(test_digits):
+    assert sum(seems_several(image / 255) for image in test_digits[0].numpy()) <= 1  # 1 of 10,000 on 2026-11-26
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 1), (40, 1, 3), (2, 3, 3), (3, 3, 1), (4, 400, 1)])

@@ -166,12 +166,14 @@ def test_nothing_to_read_is_a_mistake(folder, sources):
 
 def test_a_batch_has_ink_indices_and_problems_in_step(folder, test_digits):
     np.save("two.npy", test_digits[0][:2].numpy())
-    pictures = GivenPictures(["a/notes.txt", "two.npy"])
-    assert pictures.names == ["a/notes.txt", "two.npy[0]", "two.npy[1]"]
-    inks, indices, problems = pictures.__getitems__([0, 2])
-    assert indices.tolist() == [0, 2]
+    Image.fromarray(np.hstack(255 - test_digits[0][:2].numpy())).save("72.png")
+    pictures = GivenPictures(["a/notes.txt", "two.npy", "72.png"])
+    assert pictures.names == ["a/notes.txt", "two.npy[0]", "two.npy[1]", "72.png"]
+    inks, indices, problems, doubts = pictures.__getitems__([0, 2, 3])
+    assert indices.tolist() == [0, 2, 3]
     assert "not a picture" in problems[0]
-    assert problems[1] == ""
+    assert problems[1:] == ["", ""]
+    assert doubts == ["", "", "there seems to be more than one digit on it"]
     assert inks[1].shape == (28, 28)
     assert 0 <= inks[1].min() <= inks[1].max() == 1
 
@@ -185,7 +187,7 @@ def test_few_pictures_are_held_at_a_time_however_many_there_are(folder, test_dig
     np.save("many.npy", test_digits[0][:250].numpy())
     data = DigitDataModule(images="many.npy", eval_batch_size=1000)
     data.setup("predict")
-    assert [len(indices) for _, indices, _ in data.predict_dataloader()] == [100, 100, 50]
+    assert [len(indices) for _, indices, *_ in data.predict_dataloader()] == [100, 100, 50]
 
 
 def test_what_a_pattern_finds_twice_is_read_once(folder):

@@ -93,7 +93,9 @@ const length = (share) => `${100 * share}%`; // for the style sheet, which allow
 function show(answer = {}, milliseconds = 0) {
   const { probabilities = Array(10).fill(0), error } = answer;
   digit.textContent = answer.digit ?? "";
-  message.textContent = error ?? ("digit" in answer ? `This is a ${answer.digit}: ${percent(answer.probability)}` : start);
+  const note = answer.note ? `; but ${answer.note}` : "";
+  message.textContent =
+    error ?? ("digit" in answer ? `This is a ${answer.digit}: ${percent(answer.probability)}${note}` : start);
   message.classList.toggle("wrong", error !== undefined);
   time.textContent = "digit" in answer ? `Answered in ${milliseconds.toFixed(0)} ms.` : "";
   [...bars.children].forEach((row, number) => {
