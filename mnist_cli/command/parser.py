@@ -48,11 +48,12 @@ class DigitArgumentParser(LightningArgumentParser):
         raise UserError(explain(message, self._options(), given)) from ex
 
     def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
-        """The settings as YAML; names of enumerations, such as an argument of Lightning's Timer has, as text.
+        """The settings as YAML: names of enumerations, such as an argument of Lightning's Timer has, as text, and numbers
+        of a narrower type, which a network of the user's keeps from the recipe's, as numbers.
 
         They were checked when they were parsed: again for each dump of a fit would cost a tenth of a second.
         """
-        text: str = super().dump(_without_enums(cfg.clone()), *args, **{"skip_validation": True} | kwargs)
+        text: str = super().dump(_plain(cfg.clone()), *args, **{"skip_validation": True} | kwargs)
         return text
 
     def _read_whole_numbers_as_int(self) -> None:
@@ -85,13 +86,16 @@ class DigitArgumentParser(LightningArgumentParser):
             yield from parser._actions
 
 
-def _without_enums(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, Namespace):
         for name, part in vars(value).items():
-            value[name] = _without_enums(part)
+            value[name] = _plain(part)
     if isinstance(value, list):
-        return [_without_enums(part) for part in value]
-    return value.value if isinstance(value, Enum) else value
+        return [_plain(part) for part in value]
+    if isinstance(value, Enum):
+        return value.value
+    kind = next((kind for kind in (bool, int, float) if isinstance(value, kind)), None)
+    return kind(value) if kind else value
 
 
 def _given(args: list[str]) -> dict[str, Any]:

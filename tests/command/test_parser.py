@@ -1,8 +1,12 @@
 """The parser of a command knows its options, and what the user gave."""
 
+import sys
+from pathlib import Path
 from typing import Union
 
 import pytest
+import yaml
+from helpers import QUICK, ROOT
 
 from mnist_cli.command.parser import DigitArgumentParser, _given
 from mnist_cli.errors import UserError
@@ -34,6 +38,32 @@ def test_a_mistake_is_an_exception_that_names_the_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"data\.batch_size: expected a whole number of at least 1, got 'x'"):
         DigitCLI(["fit", "--data.batch_size=x"])
+
+
+def test_a_network_of_the_users_own_takes_over_the_arguments_that_it_shares_with_the_recipes(
+    tmp_path, monkeypatch, mnist, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("with_channels.py").write_text(
+        "from mnist_cli import CNN\n\n\nclass Own(CNN):\n"
+        "    def __init__(self, channels: list[int | list[int]] = [1], dropout: float = 0.0):\n"
+        "        super().__init__(channels, dropout=dropout)\n"
+    )
+    recipe = ["--config", str(ROOT / "configs/cnn.yaml"), "--model.net=with_channels.Own"]
+    assert mnist("fit", *recipe, "--print_config") == 0
+    network = yaml.safe_load(capfd.readouterr().out)["model"]["net"]
+    assert network == {
+        "class_path": "with_channels.Own",
+        "init_args": {"channels": [32, [64, 96]], "dropout": 0.3},
+    }
+    assert (
+        mnist(
+            "fit", *recipe, *QUICK, "--trainer.limit_train_batches=2", "--data.batch_size=8", "--test_after_fit=false"
+        )
+        == 0
+    )
+    assert mnist("test", "--trainer.limit_test_batches=1", "--model.tta=0") == 0
 
 
 @pytest.mark.parametrize("kind", [Union[float, int, None], Union[int, float, None], float | int])  # noqa: UP007
