@@ -1,7 +1,7 @@
 """How well pictures are read: folders of labelled pictures, and MNIST's test digits as pictures of several kinds.
 
 Then come strokes that MNIST hardly has: ones drawn with a flag, some with a foot, and test zeros with a slash; and at
-the end how often a picture is said to hold more than one digit, of single digits and of two or three side by side.
+the end how often a picture is said to hold more than one digit, of single digits and of lines of several.
 
     python benchmarks/pictures.py RUN [FOLDER ...] [--images 2000] [--data_dir data]
 
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from mnist_cli.data.ink import PictureError, seems_several
-from mnist_cli.data.pictures import label_from_name, read_picture
+from mnist_cli.data.ink import PictureError
+from mnist_cli.data.pictures import label_from_name, read_with_doubt
 from mnist_cli.data.sources import read_digits
 from mnist_cli.use.reader import Reader, load_reader
 
@@ -91,9 +91,9 @@ def zero_with_slash(image: np.ndarray, random: np.random.Generator) -> Image.Ima
     return large
 
 
-def side_by_side(images: np.ndarray, random: np.random.Generator) -> Image.Image:
-    """The digits in a line, not quite of one size and height, with 1 to 8 pixels between them; enlarged four times."""
-    sheet, at = np.zeros((60, 140), np.uint8), 15
+def side_by_side(images: np.ndarray, random: np.random.Generator, slant: float = 0.0) -> Image.Image:
+    """The digits in a line, not quite of one size and height, 1 to 8 pixels between them; enlarged, and slanted."""
+    sheet, at = np.zeros((60, 30 + 32 * len(images)), np.uint8), 15
     for image in images:
         digit = Image.fromarray(image).crop(Image.fromarray(image).getbbox())
         factor, top = random.uniform(0.85, 1.15), 18 + int(random.integers(-3, 4))
@@ -101,8 +101,11 @@ def side_by_side(images: np.ndarray, random: np.random.Generator) -> Image.Image
         pixels = np.asarray(digit.resize((size[0], size[1]), Image.Resampling.BILINEAR))
         sheet[top : top + size[1], at : at + size[0]] = pixels
         at += size[0] + int(random.integers(1, 9))
-    line = Image.fromarray(255 - sheet[:, : at + 15])
-    return line.resize((4 * line.width, 4 * line.height), Image.Resampling.BICUBIC)
+    line = Image.fromarray(sheet[:, : at + 15])
+    line = line.resize((4 * line.width, 4 * line.height), Image.Resampling.BICUBIC)
+    wider = (line.width + round(slant * line.height), line.height)
+    line = line.transform(wider, Image.Transform.AFFINE, (1, slant, -slant * line.height, 0, 1, 0))
+    return Image.fromarray(255 - np.asarray(line))
 
 
 def correct(reader: Reader, picture: Path | Image.Image, label: int | None) -> bool:
@@ -139,10 +142,12 @@ def main() -> None:
     zeros = images[labels == 0][:500]
     right = sum(correct(reader, zero_with_slash(zero, random), 0) for zero in zeros)
     print(f"test zeros with a slash: {right} of {len(zeros)}")
-    several = sum(seems_several(read_picture(image)) for image in images)
+    several = sum(bool(read_with_doubt(image)[1]) for image in images)
     print(f"said to hold more than one digit: {several} of the {len(images):,} test digits as they are")
-    lines = (side_by_side(random.choice(images, random.integers(2, 4)), random) for _ in range(500))
-    print(f"  and {sum(seems_several(read_picture(line)) for line in lines)} of 500 lines of two or three of them")
+    for count, slant in ((2, 0.0), (2, 0.5), (3, 0.0), (8, 0.0)):
+        lines = (side_by_side(random.choice(images, count), random, slant) for _ in range(200))
+        found = sum(bool(read_with_doubt(line)[1]) for line in lines)
+        print(f"  {found} of 200 lines of {count}{' that slant by half of their height' if slant else ''}")
 
 
 if __name__ == "__main__":

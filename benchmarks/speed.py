@@ -321,7 +321,7 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3, help="runs of each program, of which the median counts")
     parser.add_argument("--epochs", type=int, help="epochs of every recipe, instead of its own number")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of the speedrun")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of a speedrun")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path("speed.json"), help="file for all figures of all runs")
     args = parser.parse_args()

@@ -48,10 +48,11 @@ class DigitArgumentParser(LightningArgumentParser):
         raise UserError(explain(message, self._options(), given)) from ex
 
     def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
-        """The settings as YAML: names of enumerations, such as an argument of Lightning's Timer has, as text, and numbers
-        of a narrower type, which a network of the user's keeps from the recipe's, as numbers.
+        """The settings as YAML.
 
-        They were checked when they were parsed: again for each dump of a fit would cost a tenth of a second.
+        Names of enumerations, such as an argument of Lightning's Timer has, are text, and numbers of a narrower type,
+        which a user's network keeps from the recipe's, are numbers. All were checked when they were parsed: again for
+        each dump of a fit would cost a tenth of a second.
         """
         text: str = super().dump(_plain(cfg.clone()), *args, **{"skip_validation": True} | kwargs)
         return text

@@ -1,7 +1,6 @@
 """From the colours of a picture to ink: what is paper, what is ink, and which ink is the digit."""
 
 import math
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from mnist_cli.errors import UserError
 _LEAST_CONTRAST = 0.06  # of the whole range of brightness; less is paper without a digit
 _NARROW = 0.35  # of the longer side of a picture; what is wider is not a stroke
 _SPECK = 0.03  # share of the digit's ink below which a piece is a speck
-_TALL, _COMMON = 0.6, 0.1  # of the height of all ink; of the width of the narrower of two pieces
+_TALL, _IN_COMMON = 0.7, 0.5  # of the tallest piece's height; of the width of the narrower of two pieces
 _THIN, _PEN = 1.5, 2.5  # pixels of a digit as large as MNIST's: thinner strokes are thickened to a pen's
 
 
@@ -20,39 +19,68 @@ class PictureError(UserError):
     """A picture that cannot be read, and why."""
 
 
-def find_ink(colours: np.ndarray) -> np.ndarray:
-    """Find the ink of the one digit on a picture.
+def find_strokes(colours: np.ndarray) -> np.ndarray:
+    """Find the ink of the one digit on a picture, as thick as it was drawn.
 
     A stroke is narrow and paper is wide: the paper is what remains of the picture when all narrow marks are covered by
     what is beside them, and it follows every shadow that is wider than a stroke. Ink is how far a pixel is from it.
-    Pieces that touch the border beside the digit, and specks, are dropped. Strokes much thinner than a pen's are
-    thickened.
+    Pieces that touch the border beside the digit, and specks, are dropped.
 
     Args:
         colours: Float32 in [0, 1], shape (H, W, C) with C 1 or 3.
 
     Returns:
-        Ink, float32 in [0, 1], shape (H', W'): 0 is paper, 1 is full ink.
+        Ink in [0, 1], shape (H, W): 0 is paper, 1 is full ink.
 
     Raises:
         PictureError: If there is no digit on it.
     """
-    ink = _keep_digit(_lift_paper(colours))
-    return np.ascontiguousarray(_thicken(ink), dtype=np.float32)
+    return _keep_digit(_lift_paper(colours))
 
 
-def seems_several(ink: np.ndarray) -> bool:
-    """Whether two pieces of ink as tall as digits stand side by side: a number, not one digit.
+def seems_several(strokes: np.ndarray) -> bool:
+    """Whether two pieces of ink of about one height stand side by side: a number, most likely.
 
-    An open 4 of two strokes can look like that too (how often: docs/use.md), so it is a guess.
+    A digit in two halves, and a line beside a digit, look like that too.
 
     Args:
-        ink: What `find_ink` returns.
+        strokes: What `find_strokes` returns; strokes that were thickened may have grown together.
     """
-    left, top, width, height = cv2.connectedComponentsWithStats((ink > 0.3).astype(np.uint8))[2][1:, :4].T
-    is_tall = height >= _TALL * ((top + height).max() - top.min())
-    pieces = sorted(zip(left[is_tall], width[is_tall], strict=True), key=lambda piece: piece[0] + piece[1] / 2)
-    return any(at + size - beside <= _COMMON * min(size, other) for (at, size), (beside, other) in pairwise(pieces))
+    left, _, width, height = cv2.connectedComponentsWithStats((strokes > 0.3).astype(np.uint8))[2][1:, :4].T
+    is_tall = height >= _TALL * height.max()
+    left, width = left[is_tall], width[is_tall]
+    first, last = (left + width).argmin(), left.argmax()
+    in_common = left[first] + width[first] - left[last]  # columns; less than none if there is a gap
+    return bool(in_common <= _IN_COMMON * min(width[first], width[last]))
+
+
+def thicken(strokes: np.ndarray) -> np.ndarray:
+    """Give strokes that are much thinner than a pen's the width of a pen's, and full ink.
+
+    Args:
+        strokes: What `find_strokes` returns.
+
+    Returns:
+        Ink, float32 in [0, 1], shape (H', W').
+    """
+    ink = np.ascontiguousarray(strokes, dtype=np.float32)
+    rows, columns = (np.flatnonzero((ink > 0.3).any(axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    longest = max(bottom - top, right - left)
+    zoom = max(1.0, 4 * DIGIT_SIDE / longest)
+    unit = zoom * longest / DIGIT_SIDE  # pixels of the enlarged picture to one of MNIST's
+    crop = np.pad(ink[top:bottom, left:right], 2)
+    large = np.pad(cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), int(2 * unit))
+    stroke = (large > 0.5).astype(np.uint8)
+    if not stroke.any():
+        return ink
+    # In a strip the mean distance to its edge is a quarter of its width.
+    width = (4 * float(_distances(stroke)[stroke > 0].mean()) - 2) / unit
+    if width >= _THIN:
+        return ink
+    grown = unit * (_PEN - width) / 2
+    thick: np.ndarray = np.maximum(np.clip(grown + 0.5 - _distances(1 - stroke), 0, 1), large)
+    return thick
 
 
 def _lift_paper(colours: np.ndarray) -> np.ndarray:
@@ -183,27 +211,6 @@ def _keep_digit(ink: np.ndarray) -> np.ndarray:
     around = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & (mask | (pieces == 0))
     digit: np.ndarray = np.where(around, ink, 0)
     return digit
-
-
-def _thicken(ink: np.ndarray) -> np.ndarray:
-    """Give strokes that are much thinner than a pen's the width of a pen's, and full ink."""
-    rows, columns = (np.flatnonzero((ink > 0.3).any(axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    longest = max(bottom - top, right - left)
-    zoom = max(1.0, 4 * DIGIT_SIDE / longest)
-    unit = zoom * longest / DIGIT_SIDE  # pixels of the enlarged picture to one of MNIST's
-    crop = np.pad(ink[top:bottom, left:right], 2).astype(np.float32)
-    large = np.pad(cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), int(2 * unit))
-    stroke = (large > 0.5).astype(np.uint8)
-    if not stroke.any():
-        return ink
-    # In a strip the mean distance to its edge is a quarter of its width.
-    width = (4 * float(_distances(stroke)[stroke > 0].mean()) - 2) / unit
-    if width >= _THIN:
-        return ink
-    grown = unit * (_PEN - width) / 2
-    thick: np.ndarray = np.maximum(np.clip(grown + 0.5 - _distances(1 - stroke), 0, 1), large)
-    return thick
 
 
 def _distances(mask: np.ndarray) -> np.ndarray:

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mnist_cli.data.arrays import read_images
-from mnist_cli.data.ink import PictureError, find_ink, seems_several
+from mnist_cli.data.ink import PictureError, find_strokes, seems_several, thicken
 from mnist_cli.errors import UserError
 
 # What is looked for in folders; a file that is named itself may be called anything.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 MOST_PICTURES = 100  # in a batch: the ink of a large one takes 1 MB
-SEVERAL = "there seems to be more than one digit on it"
+SEVERAL = "there seems to be more than one digit"
 PictureBatch = tuple[list[Tensor], Tensor, list[str], list[str]]
 _LONGEST = 512  # pixels; larger pictures are reduced first
 
@@ -73,22 +73,22 @@ class GivenPictures(Dataset[PictureBatch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> PictureBatch:
-        """A batch: ink, float32 in [0, 1], each of shape (H, W); the pictures' indices; why not; what is doubtful.
+        """A batch: ink, indices of the pictures, why each cannot be read, and what is doubtful about it.
 
-        A picture that cannot be read is a dot, so that the four have the same length, and has a reason.
+        Ink is float32 in [0, 1], each of shape (H, W); that of a picture that cannot be read is a dot.
         """
         inks, problems, doubts = [], [], []
         for index in indices:
-            ink, problem, picture = np.ones((1, 1), np.float32), "", self._pictures[index]
+            ink, problem, doubt, picture = np.ones((1, 1), np.float32), "", "", self._pictures[index]
             try:
                 if isinstance(picture, PictureError):
                     raise picture
-                ink = read_picture(picture)
+                ink, doubt = read_with_doubt(picture)
             except PictureError as error:
                 problem = str(error)
             inks.append(torch.from_numpy(ink))
             problems.append(problem)
-            doubts.append(doubt_about(ink))
+            doubts.append(doubt)
         return inks, torch.as_tensor(indices), problems, doubts
 
 
@@ -131,7 +131,7 @@ def label_from_name(name: str) -> int | None:
 def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     """Find the ink of the one digit on a picture.
 
-    Dark ink on light paper and light ink on dark paper are read alike; `find_ink` tells how.
+    Dark ink on light paper and light ink on dark paper are read alike; `find_strokes` tells how.
 
     Args:
         source: A file, a PIL image, or an array of shape (H, W), (H, W, 3) or (H, W, 4): whole numbers in 0..255,
@@ -143,12 +143,13 @@ def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     Raises:
         PictureError: If the file cannot be read, or there is no digit on it.
     """
-    return find_ink(_reduce(read_colours(source)))
+    return read_with_doubt(source)[0]
 
 
-def doubt_about(ink: np.ndarray) -> str:
-    """What is doubtful about ink that `read_picture` returned; empty if nothing is."""
-    return SEVERAL if seems_several(ink) else ""
+def read_with_doubt(source: str | Path | Image.Image | np.ndarray) -> tuple[np.ndarray, str]:
+    """The ink as `read_picture` finds it, and what is doubtful about the picture; empty if nothing is."""
+    strokes = find_strokes(_reduce(read_colours(source)))
+    return thicken(strokes), SEVERAL if seems_several(strokes) else ""
 
 
 def read_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:

@@ -128,7 +128,7 @@ class PredictionWriter(Callback):
             print(f"{self.failed:,} {verb} be read; the column note says why", file=out)
         if self._doubtful:
             seem = "picture seems" if self._doubtful == 1 else "pictures seem"
-            print(f"{self._doubtful:,} {seem} to hold more than one digit; the column note says which", file=out)
+            print(f"{self._doubtful:,} {seem} to hold more than one digit; see the column note", file=out)
         if not data.labels_from_name:
             return
         total = self._confusions.total()

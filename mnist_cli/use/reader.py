@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from mnist_cli.data.pictures import doubt_about, read_picture
+from mnist_cli.data.pictures import read_with_doubt
 from mnist_cli.digits import class_names
 from mnist_cli.errors import UserError
 from mnist_cli.model.forward import make_images
@@ -95,12 +95,12 @@ class Reader:
 
     @torch.inference_mode()
     def _read(self, pictures: Sequence[Picture]) -> list[Reading]:
-        inks = [read_picture(picture) for picture in pictures]
+        inks, doubts = zip(*map(read_with_doubt, pictures), strict=True)
         images = make_images([torch.from_numpy(ink) for ink in inks])
         rows = self.network(images).softmax(1).numpy()
         return [
-            Reading(int(row.argmax()), float(row.max()), row, image, doubt_about(ink))
-            for row, image, ink in zip(rows, images.squeeze(1).numpy(), inks, strict=True)
+            Reading(int(row.argmax()), float(row.max()), row, image, doubt)
+            for row, image, doubt in zip(rows, images.squeeze(1).numpy(), doubts, strict=True)
         ]
 
 

@@ -164,7 +164,7 @@ def test_nothing_to_read_is_a_mistake(folder, sources):
         list(find_pictures(sources))
 
 
-def test_a_batch_has_ink_indices_and_problems_in_step(folder, test_digits):
+def test_a_batch_has_ink_indices_problems_and_doubts_in_step(folder, test_digits):
     np.save("two.npy", test_digits[0][:2].numpy())
     Image.fromarray(np.hstack(255 - test_digits[0][:2].numpy())).save("72.png")
     pictures = GivenPictures(["a/notes.txt", "two.npy", "72.png"])
@@ -173,7 +173,7 @@ def test_a_batch_has_ink_indices_and_problems_in_step(folder, test_digits):
     assert indices.tolist() == [0, 2, 3]
     assert "not a picture" in problems[0]
     assert problems[1:] == ["", ""]
-    assert doubts == ["", "", "there seems to be more than one digit on it"]
+    assert doubts == ["", "", "there seems to be more than one digit"]
     assert inks[1].shape == (28, 28)
     assert 0 <= inks[1].min() <= inks[1].max() == 1
 

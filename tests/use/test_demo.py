@@ -65,7 +65,9 @@ def test_a_seven_and_a_two_drawn_with_the_mouse_are_read(page, tmp_path):
         assert answer(browser)[0] == "2"
         assert re.fullmatch(r"This is a 2: [\d.]+ %", browser.text("#message"))
         browser.draw((0.85, 0.2), (0.85, 0.8))
-        browser.wait_for("document.querySelector('#message').textContent.includes('more than one digit on it')")
+        browser.wait_for(
+            "document.querySelector('#message').textContent.includes('but there seems to be more than one')"
+        )
         assert all(url.startswith((page, "data:", "blob:")) for url in browser.requested())
 
 

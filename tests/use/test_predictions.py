@@ -57,11 +57,11 @@ def test_a_picture_that_cannot_be_read_has_a_reason_and_the_others_are_answered(
 def test_a_picture_of_a_number_is_answered_with_a_doubt(pictures, test_digits, capsys):
     Image.fromarray(np.hstack(255 - test_digits[0][:2].numpy())).save("scans/72.png")
     assert main(["predict", "scans"]) == 0
-    assert "1 picture seems to hold more than one digit; the column note says which" in capsys.readouterr().out
+    assert "1 picture seems to hold more than one digit; see the column note" in capsys.readouterr().out
     table = {row["file"]: row for row in rows(RUN / "predictions.csv")}
     number = table.pop("scans/72.png")
     assert number["digit"].isdecimal()
-    assert number["note"] == "there seems to be more than one digit on it"
+    assert number["note"] == "there seems to be more than one digit"
     assert len(table) == 10
     assert not any(row["note"] for row in table.values())
 

@@ -48,7 +48,7 @@ def test_a_list_is_read_in_batches_with_the_answers_of_single_pictures(reader, f
 
 def test_a_number_is_read_with_a_note(reader, test_digits):
     one, number = reader.read([test_digits[0][0].numpy(), np.hstack(test_digits[0][:2].numpy())])
-    assert (one.note, number.note) == ("", "there seems to be more than one digit on it")
+    assert (one.note, number.note) == ("", "there seems to be more than one digit")
 
 
 def test_what_was_seen_is_what_the_answer_was_given_to(reader, files):
