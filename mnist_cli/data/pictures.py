@@ -21,7 +21,6 @@ from mnist_cli.errors import UserError
 # What is looked for in folders; a file that is named itself may be called anything.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 MOST_PICTURES = 100  # in a batch: the ink of a large one takes 1 MB
-SEVERAL = "there seems to be more than one digit"
 PictureBatch = tuple[list[Tensor], Tensor, list[str], list[str]]
 _LONGEST = 512  # pixels; larger pictures are reduced first
 
@@ -149,7 +148,7 @@ def read_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
 def read_with_doubt(source: str | Path | Image.Image | np.ndarray) -> tuple[np.ndarray, str]:
     """The ink as `read_picture` finds it, and what is doubtful about the picture; empty if nothing is."""
     strokes = find_strokes(_reduce(read_colours(source)))
-    return thicken(strokes), SEVERAL if seems_several(strokes) else ""
+    return thicken(strokes), "there seems to be more than one digit" if seems_several(strokes) else ""
 
 
 def read_colours(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
